@@ -1,0 +1,211 @@
+"""Dtype names, and the policies that give a layer its compute and variable dtypes."""
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from keraunos.core import config, registry
+
+_PYTHON = {bool: "bool", int: "int32", float: None, "int": "int32", "float": None}
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of `dtype`: "float32" for np.float32, jnp.dtype("float32"), None's floatx, ..."""
+    if dtype is None:
+        return config.floatx()
+    if isinstance(dtype, (str, type)) and dtype in _PYTHON:
+        return _PYTHON[dtype] or config.floatx()
+    if hasattr(dtype, "name") and isinstance(dtype.name, str):
+        dtype = dtype.name
+    elif str(dtype).startswith("torch."):
+        dtype = str(dtype).removeprefix("torch.")
+    try:
+        return "string" if dtype == "string" else jnp.dtype(dtype).name
+    except TypeError:
+        raise ValueError(f"Invalid dtype: {dtype!r}.") from None
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether `dtype` is one of the floats, bfloat16 included."""
+    return standardize_dtype(dtype).startswith(("float", "bfloat"))
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether `dtype` is a signed or unsigned integer."""
+    return standardize_dtype(dtype).startswith(("int", "uint"))
+
+
+def is_float(value: Any) -> bool:
+    """Whether `value` is a tensor of floats."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and (dtype == jnp.bfloat16 or np.dtype(dtype).kind == "f")
+
+
+@registry.export("dtype_policies.DTypePolicy")
+@registry.export("DTypePolicy")
+class DTypePolicy:
+    """The dtypes a layer computes with and stores its variables in.
+
+    Args:
+        name: A dtype for both, or "mixed_float16" or "mixed_bfloat16": compute in half
+            precision, store in float32. `dtype_policy()` by default.
+    """
+
+    def __init__(self, name: str | None = None, source_name: str | None = None):
+        self._name = name if name is not None else dtype_policy().name
+        if not isinstance(self._name, str):
+            raise TypeError(f"DTypePolicy needs a string for `name`, got {self._name!r}.")
+        mixed = self._name.removeprefix("mixed_")
+        try:
+            compute = standardize_dtype(mixed)
+        except ValueError:
+            compute = None
+        if compute is None or (mixed != self._name and mixed not in ("float16", "bfloat16")):
+            raise ValueError(
+                f"{self._name!r} is not a dtype policy. Give the name of a dtype, such as "
+                "'float32', or 'mixed_float16' or 'mixed_bfloat16'."
+            )
+        self._compute_dtype = compute
+        self._variable_dtype = "float32" if mixed != self._name else compute
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of what layers compute."""
+        return self._compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of what layers store."""
+        return self._variable_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        return None
+
+    def convert_input(self, x: Any, autocast: bool, dtype: Any) -> Any:
+        """`x` as `dtype`, if it is a tensor of floats and `autocast` holds."""
+        return jnp.asarray(x, dtype) if autocast and is_float(x) else x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "DTypePolicy":
+        return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
+    def __repr__(self) -> str:
+        return f'<DTypePolicy "{self.name}">'
+
+
+registry.export("dtype_policies.FloatDTypePolicy")(DTypePolicy)
+FloatDTypePolicy = DTypePolicy
+
+
+@registry.export("dtype_policies.DTypePolicyMap")
+class DTypePolicyMap(DTypePolicy, MutableMapping):
+    """Policies by the path of a layer; `default_policy` for the rest.
+
+    A key matches a path exactly, or is searched in it as a regular expression.
+    """
+
+    def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None):
+        self._default_policy_arg = default_policy
+        self._default_policy = get(default_policy)
+        self._policy_map = {path: get(policy) for path, policy in (policy_map or {}).items()}
+
+    @property
+    def name(self) -> str:
+        return f"map_{self.default_policy.name}"
+
+    @property
+    def default_policy(self) -> DTypePolicy:
+        return self._default_policy
+
+    @property
+    def compute_dtype(self) -> str:
+        return self.default_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        return self.default_policy.variable_dtype
+
+    def __getitem__(self, path: str) -> DTypePolicy:
+        import re
+
+        if path in self._policy_map:
+            return self._policy_map[path]
+        matches = [key for key in self._policy_map if re.search(key, path)]
+        if len(matches) > 1:
+            raise ValueError(f"The path {path!r} matches several keys of the map: {matches}.")
+        return self._policy_map[matches[0]] if matches else self.default_policy
+
+    def __setitem__(self, path: str, policy: Any) -> None:
+        if path in self._policy_map:
+            raise ValueError(f"The map already has a policy for {path!r}.")
+        self._policy_map[path] = get(policy)
+
+    def __delitem__(self, path: str) -> None:
+        del self._policy_map[path]
+
+    def __len__(self) -> int:
+        return len(self._policy_map)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._policy_map)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._policy_map
+
+    def get_config(self) -> dict[str, Any]:
+        policies = {path: registry.serialize(p) for path, p in self._policy_map.items()}
+        return {
+            "default_policy": registry.serialize(self._default_policy_arg),
+            "policy_map": policies,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "DTypePolicyMap":
+        return cls(**{name: registry.deserialize(value) for name, value in config.items()})
+
+    __hash__ = DTypePolicy.__hash__
+
+
+def get(identifier: Any) -> DTypePolicy:
+    """The policy that a policy, a name, a dtype, a config or None stands for."""
+    if identifier is None:
+        return dtype_policy()
+    if isinstance(identifier, DTypePolicy):
+        return identifier
+    if isinstance(identifier, dict):
+        return registry.deserialize(identifier, kind="dtype_policies")
+    if isinstance(identifier, str):
+        return DTypePolicy(identifier)
+    try:
+        return DTypePolicy(standardize_dtype(identifier))
+    except (ValueError, TypeError):
+        raise ValueError(f"{identifier!r} cannot be read as a dtype policy.") from None
+
+
+def dtype_policy() -> DTypePolicy:
+    """The policy of layers that are not given one; `floatx()` unless it was set."""
+    return _global[-1] or DTypePolicy(config.floatx())
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Set what `dtype_policy()` returns; None means `floatx()` again."""
+    _global[-1] = None if policy is None else get(policy)
+
+
+_global: list[DTypePolicy | None] = [None]

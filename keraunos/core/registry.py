@@ -1,0 +1,362 @@
+"""From an object to its public name and config, and back.
+
+This is the only place that knows how anything is written into a saved file or looked up
+from a string. An object enters it once, where it is defined:
+
+    @export("losses.MeanSquaredError", "mse", "MSE")
+    class MeanSquaredError(Loss): ...
+
+and is then found as `find("losses", x)` for x a class name, a snake_case name, an alias,
+a config, an instance or a plain callable. Users' objects enter by
+`register_keras_serializable`, by `custom_object_scope`, or by a `custom_objects` argument.
+"""
+
+import base64
+import contextlib
+import contextvars
+import difflib
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from keraunos.core import config as settings
+from keraunos.core.naming import snake_case
+
+T = TypeVar("T")
+
+# The public packages whose objects a file may name; each registers its own when imported.
+PACKAGES = (
+    "activations", "callbacks", "constraints", "distribution", "dtype_policies", "initializers",
+    "layers", "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules",
+    "quantizers", "random", "regularizers",
+)  # fmt: skip
+
+_by_path: dict[str, Any] = {}
+_by_name: dict[tuple[str, str], Any] = {}
+_registered: dict[str, Any] = {}  # "package>Name" and plain names of users' objects
+_registered_names: dict[Any, str] = {}
+_scoped: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar(
+    "scoped", default=None
+)
+_safe_mode: contextvars.ContextVar[bool | None] = contextvars.ContextVar("safe_mode", default=None)
+
+
+def export(path: str, *aliases: str) -> Callable[[T], T]:
+    """Give an object its public path (`"layers.Dense"`) and its other names."""
+    kind, _, name = path.rpartition(".")
+
+    def decorate(thing: T) -> T:
+        if "_path" not in vars(thing):
+            thing._path = path  # type: ignore[attr-defined]
+        _by_path[path] = thing
+        for key in {name, name.lower(), snake_case(name), *aliases}:
+            _by_name[kind, key] = thing
+        return thing
+
+    return decorate
+
+
+def find(kind: str, identifier: Any) -> Any:
+    """The object of `kind` that `identifier` stands for; None stays None.
+
+    A name or a class gives an instance, with default arguments.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        return deserialize(identifier, kind=kind)
+    if isinstance(identifier, str):
+        thing = custom(identifier) or _by_name.get((kind, identifier))
+        if thing is None:
+            raise ValueError(_unknown(kind, identifier))
+        return thing() if isinstance(thing, type) else thing
+    if callable(identifier) or hasattr(identifier, "get_config"):
+        return identifier() if isinstance(identifier, type) else identifier
+    raise ValueError(_unknown(kind, identifier))
+
+
+def known(kind: str) -> list[str]:
+    """The snake_case names of all objects of `kind`."""
+    return sorted({name for k, name in _by_name if k == kind and name == name.lower()})
+
+
+def _unknown(kind: str, identifier) -> str:
+    names = known(kind)
+    close = difflib.get_close_matches(str(identifier), names, 1)
+    hint = f" Did you mean {close[0]!r}?" if close else f" Known names: {', '.join(names)}."
+    return (
+        f"{identifier!r} is not one of keras.{kind}.{hint} "
+        "An instance or a callable also works; name your own by `custom_objects`."
+    )
+
+
+# Users' objects ---------------------------------------------------------------------------
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None):
+    """Decorator: let files name this class or function, as `package>name`."""
+
+    def decorate(thing: T) -> T:
+        registered = f"{package}>{name or thing.__name__}"  # type: ignore[attr-defined]
+        if isinstance(thing, type) and not hasattr(thing, "get_config"):
+            raise ValueError(f"{thing.__name__} needs a `get_config` method to be registered.")
+        _registered[registered] = thing
+        _registered_names[thing] = registered
+        return thing
+
+    return decorate
+
+
+def get_registered_name(thing: Any) -> str:
+    """The name under which files know `thing`: "package>Name" if it is registered."""
+    return _registered_names.get(thing, getattr(thing, "__name__", str(thing)))
+
+
+def get_registered_object(name: str, custom_objects=None, module_objects=None) -> Any:
+    """The object that files call `name`, or None."""
+    found = custom(name, custom_objects)
+    return (module_objects or {}).get(name) if found is None else found
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Users' objects by name, for the whole process; may be changed in place."""
+    return _registered
+
+
+def custom(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The user's object called `name`, from the argument, the scopes or the registry."""
+    for objects in (custom_objects or {}, _scoped.get() or {}, _registered):
+        if name in objects:
+            return objects[name]
+    return None
+
+
+class CustomObjectScope(contextlib.AbstractContextManager):
+    """Within it, names in `custom_objects` (a dict) stand for the user's objects."""
+
+    def __init__(self, custom_objects: Mapping[str, Any] | None):
+        self.custom_objects = dict(custom_objects or {})
+
+    def __enter__(self) -> "CustomObjectScope":
+        self._token = _scoped.set({**(_scoped.get() or {}), **self.custom_objects})
+        return self
+
+    def __exit__(self, *_) -> None:
+        _scoped.reset(self._token)
+
+
+@contextlib.contextmanager
+def safe_mode(value: bool | None) -> Iterator[None]:
+    """Within it, lambdas in configs are refused (True) or made (False)."""
+    token = _safe_mode.set(value)
+    try:
+        yield
+    finally:
+        _safe_mode.reset(token)
+
+
+def in_safe_mode() -> bool:
+    """Whether lambdas are refused; they are unless somebody said otherwise."""
+    value = _safe_mode.get()
+    return not settings.get("unsafe_deserialization") if value is None else value
+
+
+# Configs ----------------------------------------------------------------------------------
+
+
+def serialize(thing: Any) -> Any:
+    """What a saved file holds for `thing`: JSON types, or a dict naming its class."""
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return thing
+    if isinstance(thing, bytes):
+        return {"class_name": "__bytes__", "config": {"value": thing.decode()}}
+    if isinstance(thing, tuple):
+        return {"class_name": "__tuple__", "config": {"value": [serialize(i) for i in thing]}}
+    if isinstance(thing, list):
+        return [serialize(item) for item in thing]
+    if isinstance(thing, Mapping):
+        return {key: serialize(value) for key, value in thing.items()}
+    if isinstance(thing, np.generic):
+        return thing.item()
+    if isinstance(thing, np.dtype):
+        return thing.name
+    if isinstance(thing, slice):
+        parts = [serialize(part) for part in (thing.start, thing.stop, thing.step)]
+        return {"class_name": "__slice__", "config": {"value": parts}}
+    if thing is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if hasattr(thing, "__array__") and hasattr(thing, "shape"):
+        array = np.asarray(thing)
+        config = {"value": array.tolist(), "dtype": array.dtype.name}
+        return {"class_name": "__numpy__", "config": config}
+    if isinstance(thing, types.FunctionType) and thing.__name__ == "<lambda>":
+        return _serialize_lambda(thing)
+    if "_path" not in dir(thing) and isinstance(thing, (types.FunctionType, type)):
+        name = get_registered_name(thing)
+        return {
+            "module": "builtins" if isinstance(thing, types.FunctionType) else thing.__module__,
+            "class_name": "function" if isinstance(thing, types.FunctionType) else "type",
+            "config": name,
+            "registered_name": name,
+        }
+    if isinstance(thing, types.FunctionType):
+        return thing.__name__
+    return _serialize_object(thing)
+
+
+def _serialize_object(thing) -> dict[str, Any]:
+    if not hasattr(thing, "get_config"):
+        raise TypeError(f"{thing!r} cannot be saved: it has no `get_config` method.")
+    cls = type(thing)
+    public = cls.__dict__.get("_path")
+    if public and cls not in _registered_names:
+        kind, _, name = public.rpartition(".")
+        module, registered = f"keras.{kind}".rstrip("."), None
+    else:
+        module, name, registered = cls.__module__, cls.__name__, get_registered_name(cls)
+    config = {
+        "module": module,
+        "class_name": name,
+        "config": thing.get_config(),
+        "registered_name": registered,
+    }
+    built_with = thing.get_build_config() if hasattr(thing, "get_build_config") else None
+    if built_with is not None:
+        config["build_config"] = serialize(built_with)
+    if hasattr(thing, "get_compile_config"):
+        compiled_with = thing.get_compile_config()
+        if compiled_with is not None:
+            config["compile_config"] = serialize(compiled_with)
+    return config
+
+
+def _serialize_lambda(thing) -> dict[str, Any]:
+    """Code, defaults and closure, as `keras.layers.Lambda` has always written them."""
+    import marshal
+
+    closure = tuple(c.cell_contents for c in thing.__closure__) if thing.__closure__ else None
+    code = base64.b64encode(marshal.dumps(thing.__code__)).decode("ascii")
+    config = {"code": code, "defaults": thing.__defaults__, "closure": closure}
+    return {"class_name": "__lambda__", "config": config}
+
+
+def _deserialize_lambda(config) -> Callable:
+    import builtins
+    import marshal
+
+    if in_safe_mode():
+        raise ValueError(
+            "The file holds a Python lambda, which would run as code of whoever wrote the file. "
+            "If you trust it, pass `safe_mode=False` to the call that loads it."
+        )
+    code = marshal.loads(base64.b64decode(config["code"]))
+    closure = config.get("closure")
+    cells = tuple(types.CellType(value) for value in closure) if closure else None
+    defaults = config.get("defaults")
+    names = {"__builtins__": builtins}
+    return types.FunctionType(code, names, "<lambda>", defaults and tuple(defaults), cells)
+
+
+_PLAIN: dict[str, Callable[[dict], Any]] = {
+    "__bytes__": lambda config: config["value"].encode(),
+    "__tuple__": lambda config: tuple(deserialize(item) for item in config["value"]),
+    "__numpy__": lambda config: np.array(config["value"], config["dtype"]),
+    "__tensor__": lambda config: np.array(config["value"], config["dtype"]),
+    "__slice__": lambda config: slice(*(deserialize(part) for part in config["value"])),
+    "__ellipsis__": lambda config: Ellipsis,
+    "__lambda__": _deserialize_lambda,
+}
+
+
+def deserialize(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, kind: str | None = None
+) -> Any:
+    """The object that `serialize` described.
+
+    `kind` is the package of objects that a bare name or an old config without a module
+    belongs to.
+    """
+    if custom_objects:
+        with CustomObjectScope(custom_objects):
+            return deserialize(config, kind=kind)
+    if isinstance(config, (list, tuple)):
+        return type(config)(deserialize(item) for item in config)
+    if not isinstance(config, dict):
+        return find(kind, config) if kind and isinstance(config, str) else config
+    if "class_name" not in config or "config" not in config:
+        return {key: deserialize(value) for key, value in config.items()}
+    name, inner = config["class_name"], config["config"]
+    if name in _PLAIN:
+        return _PLAIN[name](inner)
+    if name in ("function", "type"):
+        return _known_to_user(config.get("registered_name") or inner, inner)
+    return _build(_class_of(config, kind), config)
+
+
+def _known_to_user(registered: str, name: str) -> Any:
+    thing = custom(registered) or custom(name)
+    if thing is None:
+        raise TypeError(
+            f"The config names {name!r}, which is not known here. Register it with "
+            "`@keras.saving.register_keras_serializable()` or pass it in `custom_objects`."
+        )
+    return thing
+
+
+def _class_of(config: dict, kind: str | None) -> Any:
+    name, registered = config["class_name"], config.get("registered_name")
+    found = custom(registered or name)
+    if found is None and registered:
+        found = custom(name)
+    if found is not None:
+        return found
+    module = config.get("module") or ""
+    if module == "keras" or module.startswith("keras."):
+        homes: Iterable[str] = [_public(module.removeprefix("keras").lstrip("."))]
+    elif module in ("", None, "builtins"):
+        homes = [kind] if kind else PACKAGES
+    else:
+        homes = []
+    for home in homes:
+        if thing := lookup(home, name):
+            return thing
+    return _known_to_user(registered or name, name)
+
+
+def _public(module: str) -> str:
+    """`src.layers.core.dense` is a private path of what is public in `layers`."""
+    parts = [part for part in module.split(".") if part != "src"]
+    while parts and ".".join(parts) not in PACKAGES:
+        parts.pop()
+    return ".".join(parts)
+
+
+def lookup(home: str, name: str) -> Any:
+    """The public object `name` of package `home` ("layers"; "" is the top level), or None."""
+    path = f"{home}.{name}".lstrip(".")
+    if path not in _by_path:
+        importlib.import_module(f"keraunos.{home if home in PACKAGES else 'models'}")
+    return _by_path.get(path) or _by_name.get((home, name))
+
+
+def _build(cls: Any, config: dict) -> Any:
+    if not isinstance(cls, type):
+        return cls
+    if not hasattr(cls, "from_config"):
+        raise TypeError(f"{cls.__name__} cannot be made from a config: it has no `from_config`.")
+    thing = cls.from_config(config["config"])  # type: ignore[attr-defined]
+    build_config = config.get("build_config")
+    if build_config and not getattr(thing, "built", False):
+        thing.build_from_config(deserialize(build_config))
+    if config.get("compile_config"):
+        thing.compile_from_config(config["compile_config"])
+    return thing
+
+
+def is_custom(thing: Any) -> bool:
+    """Whether `thing` is a user's function or class, not one of ours."""
+    return "_path" not in vars(thing if inspect.isroutine(thing) else type(thing))

@@ -1,0 +1,748 @@
+"""The base of all layers: variables made in `build`, the computation in `call`.
+
+`Layer.__call__` is where a layer meets the world; it reads top to bottom: check and cast the
+arguments, build on first use, then, on symbolic tensors, infer shapes and remember the call;
+on real ones, find the masks and the training flag, compute, and pass the masks on.
+"""
+
+import contextlib
+import contextvars
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keraunos.core import dtypes, errors, masks, naming, registry, state, tree
+from keraunos.core.fields import Configurable, did_you_mean, fields, option
+from keraunos.core.graph import KerasTensor, Operation, abstract, symbolic_in
+from keraunos.core.state import Stateful, StatelessScope, Variable
+from keraunos.layers.spec import InputSpec
+
+_training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
+_depth: contextvars.ContextVar[int] = contextvars.ContextVar("depth", default=0)
+
+
+class _Options:
+    """The arguments that all layers take by keyword, as editors and type checkers see them."""
+
+    if TYPE_CHECKING:
+        activity_regularizer: Any = option()
+        trainable: Any = option(default=True)
+        dtype: Any = option()
+        autocast: bool = option(default=True)
+        name: Any = option()
+        input_shape: Any = option()
+        batch_input_shape: Any = option()
+        input_dim: Any = option()
+        input_length: Any = option()
+        batch_size: Any = option()
+        weights: Any = option()
+
+
+if TYPE_CHECKING:
+    _Options = fields(_Options)
+
+
+@registry.export("Layer")
+@registry.export("layers.Layer")
+class Layer(_Options, Operation, Stateful):
+    """A function of tensors that owns variables.
+
+    Subclasses define `call(inputs, ...)` and, if they have variables, `build(input_shape)`,
+    which makes them with `add_weight`. A `training` argument of `call` is filled in from
+    the enclosing call; a `mask` argument from the masks of the inputs.
+
+    Args:
+        activity_regularizer: Adds a loss for large outputs.
+        trainable: Whether training changes the layer's trainable variables.
+        dtype: A float dtype, or "mixed_float16" and "mixed_bfloat16", or a `DTypePolicy`.
+        autocast: Whether float inputs and variables are cast to the compute dtype.
+        name: Unique within a model; made from the class name by default.
+        input_shape, batch_input_shape, input_dim, input_length, batch_size: Of a first layer,
+            what the model's input is: its shape without the batch, or with it, or in parts.
+        weights: Arrays to start from, as `set_weights` takes them.
+    """
+
+    _not_mine: ClassVar[frozenset[str]] = frozenset({"_inbound_nodes"})
+    _within_layers: ClassVar[bool] = True
+    _takes: ClassVar[frozenset[str]] = frozenset()
+    supports_masking: bool = False
+    input_spec: Any = None
+
+    def __new__(cls, *args, **kwargs):
+        layer = super().__new__(cls)
+        layer._made, layer._losses, layer._building = [], [], False  # order of vars: made first
+        layer._given = (args, kwargs)
+        layer.made_at = errors.users_line()
+        return layer
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        Operation.__init__(self, name)
+        self.activity_regularizer = registry.find("regularizers", activity_regularizer)
+        self._dtype_policy = dtypes.get(dtype)
+        self.autocast, self.built, self._trainable = bool(autocast), False, bool(trainable)
+        self.path: str | None = None
+        self._build_shapes: dict[str, Any] | None = None
+        self._initial_weights = kwargs.pop("weights", None)
+        self._batch_input_shape = _batch_input_shape(kwargs)
+        self._input_dtype = kwargs.pop("input_dtype", None)
+        if kwargs:
+            name = next(iter(kwargs))
+            hint = did_you_mean(name, inspect.signature(type(self).__init__).parameters)
+            raise TypeError(
+                f"{type(self).__name__}() got an unexpected argument {name!r} "
+                f"(value {kwargs[name]!r}){hint}"
+            )
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._takes = frozenset(inspect.signature(cls.call).parameters)
+        if "build" in vars(cls):
+            cls.build = _building(cls.build)  # type: ignore[method-assign]
+
+    # What a layer does -------------------------------------------------------------------
+
+    def build(self, input_shape) -> None:
+        """Make the variables, given the shape of the first argument of `call`."""
+        with self._being_built({"input_shape": input_shape}):
+            pass
+
+    def compute_mask(self, inputs, previous_mask):
+        """The mask of the output; that of the input, unless a layer says otherwise."""
+        return previous_mask
+
+    def __call__(self, *args, **kwargs):
+        if "built" not in vars(self):
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__ did not call `super().__init__()`; make it the "
+                "first line, before any layer or weight is made."
+            )
+        args, kwargs = self._cast((args, kwargs))
+        given = self._named(args, kwargs)
+        inputs = next(iter(given.values()), None)
+        self._check(inputs)
+        with self._explaining(given):
+            self._ensure_built(given)
+            if symbolic_in((args, kwargs)):
+                return self.symbolic_call(*args, **kwargs)
+            kwargs |= self._found_masks(given)
+            return self._compute(inputs, args, kwargs)
+
+    def _compute(self, inputs, args, kwargs):
+        training = kwargs.get("training")
+        if training is None:
+            training = _training.get()
+        if "training" in self._takes:
+            if training is not None:
+                kwargs["training"] = training
+        elif "kwargs" not in self._takes:
+            kwargs.pop("training", None)
+        if not _depth.get() and state.current_scope() is None:
+            self._clear_losses()
+        previous = jax.tree.map(masks.get_mask, inputs)
+        with (
+            _set(_training, training),
+            _set(_depth, _depth.get() + 1),
+            naming.name_scope(self.name),
+            state.autocast(self._cast_dtype),
+        ):
+            outputs = self.call(*args, **kwargs)
+            self._pass_masks(inputs, previous, outputs)
+            if self.activity_regularizer is not None:
+                for output in jax.tree.leaves(outputs):
+                    self.add_loss(self.activity_regularizer(output))
+        return outputs
+
+    def _named(self, args, kwargs) -> dict[str, Any]:
+        """The arguments of a call by the names `call` gives them."""
+        signature = _signature(type(self))
+        try:
+            bound = signature.bind(None, *args, **kwargs)
+        except TypeError as error:
+            if "training" not in kwargs or "training" in self._takes:
+                raise TypeError(f"{type(self).__name__}.call() {error}") from None
+            kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+            bound = signature.bind(None, *args, **kwargs)
+        return dict(list(bound.arguments.items())[1:])
+
+    def _check(self, inputs) -> None:
+        """Compare the inputs with `input_spec`."""
+        if self.input_spec is None:
+            return
+        specs = self.input_spec
+        if isinstance(specs, dict):
+            pairs = [(specs[key], inputs.get(key)) for key in specs]
+        else:
+            leaves = jax.tree.leaves(inputs, is_leaf=tree.is_none)
+            specs = jax.tree.leaves(specs)
+            if len(leaves) != len(specs):
+                raise ValueError(
+                    f"{self._who} expects {len(specs)} input tensors, got {len(leaves)}."
+                )
+            pairs = list(zip(specs, leaves))
+        for spec, value in pairs:
+            if spec is None or value is None or not hasattr(value, "shape"):
+                continue
+            shape = _plain_shape(value)
+            if objection := spec.objection(shape):
+                raise ValueError(f"{self._who} expects {objection}, got an input of shape {shape}.")
+
+    @property
+    def _who(self) -> str:
+        where = f", made at {self.made_at}" if self.made_at else ""
+        return f"{type(self).__name__} layer '{self.name}'{where},"
+
+    @contextlib.contextmanager
+    def _explaining(self, given) -> Iterator[None]:
+        """Say of an error which layer it came from, and what that was called with."""
+        try:
+            yield
+        except Exception as error:
+            shapes = ", ".join(
+                f"{name}: {_shape_text(value)}"
+                for name, value in given.items()
+                if jax.tree.leaves(value)
+                and all(hasattr(x, "shape") for x in jax.tree.leaves(value))
+            )
+            error.add_note(f"In {self._who} called with {shapes}.")
+            raise
+
+    # Building ----------------------------------------------------------------------------
+
+    @property
+    def _shape_names(self) -> list[str]:
+        """The arguments of `build`."""
+        parameters = list(inspect.signature(type(self).build).parameters.values())[1:]
+        return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+
+    def _ensure_built(self, given: dict[str, Any]) -> None:
+        """Build, if that was not done yet, with the shapes of the given arguments of `call`."""
+        if self.built:
+            return
+        shapes = {
+            f"{name}_shape": jax.tree.map(_plain_shape, value)
+            for name, value in given.items()
+            if all(hasattr(x, "shape") for x in jax.tree.leaves(value)) and value is not None
+        }
+        names = self._shape_names
+        if len(names) > 1 or (names and names[0] != "input_shape" and names[0] in shapes):
+            known = {name: shapes[name] for name in names if name in shapes}
+        else:
+            known = dict(zip(names, shapes.values()))
+        self.build(**known)
+
+    @contextlib.contextmanager
+    def _being_built(self, shapes: dict[str, Any]) -> Iterator[None]:
+        """Around `build`: names, and afterwards the mark that it is done."""
+        if self._building:  # `super().build()`
+            yield
+            return
+        self._building = True
+        try:
+            with naming.name_scope(self.name):
+                self.path = naming.path("")[:-1]
+                yield
+        finally:
+            self._building = False
+        self.built, self._build_shapes = True, shapes
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+            self._initial_weights = None
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes this layer was built with; None if it was not."""
+        if not self._build_shapes:
+            return None
+        if self._shape_names == ["input_shape"] or len(self._build_shapes) == 1:
+            return {"input_shape": next(iter(self._build_shapes.values()))}
+        return dict(self._build_shapes)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build with the shapes of another layer."""
+        if not config:
+            return
+        shapes = {
+            name: tree.map_shapes(tuple, shape)
+            for name, shape in config.items()
+            if shape is not None
+        }
+        names = self._shape_names
+        if list(shapes) == ["input_shape"] and len(names) == 1:
+            self.build(shapes["input_shape"])
+        elif shapes:
+            self.build(**{name: shape for name, shape in shapes.items() if name in names})
+
+    # Shapes ------------------------------------------------------------------------------
+
+    def compute_output_shape(self, *args, **kwargs):
+        """The shape of what `call` returns, for the shapes of its arguments."""
+        layer = self if self.built else copy.deepcopy(self)  # asking for a shape builds nothing
+        of = lambda shape: KerasTensor(shape, self.compute_dtype)
+        args = tree.map_shapes(of, args) if args else ()
+        symbols = {
+            name.removesuffix("_shape"): tree.map_shapes(of, shape)
+            for name, shape in kwargs.items()
+        }
+        if "input" in symbols and "input" not in self._takes:
+            args = (symbols.pop("input"), *args)
+        outputs = abstract(layer, *args, **symbols)
+        return jax.tree.map(lambda t: t.shape, outputs)
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Shapes and dtypes of the outputs: what `call` does to those of the inputs."""
+        if type(self).compute_output_shape is Layer.compute_output_shape:
+            return abstract(self, *args, **kwargs)
+        given = self._named(args, kwargs)
+        names = list(inspect.signature(self.compute_output_shape).parameters)
+        shapes = {
+            f"{name}_shape": jax.tree.map(_plain_shape, value)
+            for name, value in given.items()
+            if symbolic_in(value)
+        }
+        named = {name: shapes[name] for name in names if name in shapes} if len(names) > 1 else {}
+        out = (
+            self.compute_output_shape(**named)
+            if named
+            else self.compute_output_shape(next(iter(shapes.values())))
+        )
+        outputs = tree.map_shapes(lambda shape: KerasTensor(shape, self.compute_dtype), out)
+        inputs = next(iter(given.values()))
+        self._pass_masks(inputs, jax.tree.map(masks.get_mask, inputs), outputs)
+        return outputs
+
+    # Masks -------------------------------------------------------------------------------
+
+    def _found_masks(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The masks of the arguments, under the names that `call` has for them."""
+        found = {}
+        for place, (name, value) in enumerate(given.items()):
+            argument = "mask" if place == 0 else f"{name}_mask"
+            if argument in self._takes and given.get(argument) is None:
+                mask = jax.tree.map(masks.get_mask, value)
+                if jax.tree.leaves(mask):
+                    found[argument] = mask
+        return found
+
+    def _pass_masks(self, inputs, previous, outputs) -> None:
+        leaves = jax.tree.leaves(outputs)
+        if leaves and all(masks.get_mask(leaf) is not None for leaf in leaves):
+            return
+        if not self.supports_masking and type(self).compute_mask is Layer.compute_mask:
+            if jax.tree.leaves(previous) and not symbolic_in(inputs):
+                warnings.warn(
+                    f"{self._who} does not support masking: the mask of its input ends here, and "
+                    "layers behind it do not see it. Set `self.supports_masking = True` in the "
+                    "layer if each step of its output depends on that step of its input.",
+                    stacklevel=2,
+                )
+            return
+        found = self.compute_mask(inputs, previous)
+        if found is None:
+            return
+        for leaf, mask in zip(leaves, jax.tree.leaves(found, is_leaf=tree.is_none)):
+            if mask is not None:
+                masks.set_mask(leaf, mask)
+
+    # Variables ---------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable that belongs to this layer.
+
+        Args:
+            initializer: "glorot_uniform" for floats, "zeros" for other dtypes by default.
+            dtype: The layer's `variable_dtype` by default.
+        """
+        if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
+            shape, name = (None if isinstance(initializer, str) else initializer), shape
+            initializer = None
+        dtype = dtypes.standardize_dtype(dtype or self.variable_dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if dtypes.is_float_dtype(dtype) else "zeros"
+        variable = Variable(
+            registry.find("initializers", initializer),
+            shape=() if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape)),
+            dtype=dtype,
+            trainable=trainable,
+            autocast=autocast,
+            aggregation=aggregation,
+            name=name,
+            regularizer=registry.find("regularizers", regularizer),
+            constraint=registry.find("constraints", constraint),
+        )
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        variable.trainable = trainable and self._trainable
+        self._made.append(variable)
+        return variable
+
+    def weight(self, name: str, shape, role: str | None = None, **options) -> None:
+        """Make the variable `self.<name>`, under the layer's own `<role>_initializer`,
+        `<role>_regularizer` and `<role>_constraint`; the role is the name by default."""
+        rules = {
+            rule: getattr(self, f"{role or name}_{rule}", None)
+            for rule in ("initializer", "regularizer", "constraint")
+        }
+        setattr(self, name, self.add_weight(shape, name=name, **{**rules, **options}))
+
+    def _children(self, kind: type) -> list:
+        return [child for child in state.walk(self) if isinstance(child, kind)]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables of the layer and of those within it, also the states of seeds."""
+        return state.gather(self, lambda child: child._within_layers)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """The variables that a saved model holds: `variables` without the states of seeds."""
+        return state.gather(self, lambda child: isinstance(child, Layer))
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        return [v for v in self.variables if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        trained = set(map(id, self.trainable_variables))
+        return [v for v in self.variables if id(v) not in trained]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        return [v for v in self.weights if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        trained = set(map(id, self.trainable_weights))
+        return [v for v in self.weights if id(v) not in trained]
+
+    @property
+    def metrics(self) -> list:
+        """The metrics held by the layer and by those within it."""
+        from_here = [c for c in state.walk(self) if getattr(c, "_is_metric", False)]
+        return from_here + [m for layer in self._children(Layer) for m in layer.metrics]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for child in state.walk(self):
+            if isinstance(child, Variable):
+                child.trainable = bool(value) and child.made_trainable
+            elif isinstance(child, Layer):
+                child.trainable = value
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The values of `weights`, as copies."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights) -> None:
+        """Put arrays, in the order and shapes of `get_weights`, into the variables."""
+        weights, variables = list(weights), self.weights
+        if len(weights) != len(variables):
+            raise ValueError(
+                f"{self._who} has {len(variables)} weights, got {len(weights)} arrays."
+            )
+        for variable, value in zip(variables, weights):
+            if tuple(np.shape(value)) != variable.shape:
+                raise ValueError(
+                    f"{self._who}: weight {variable.path} has shape {variable.shape}, "
+                    f"got an array of shape {tuple(np.shape(value))}."
+                )
+        for variable, value in zip(variables, weights):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """How many numbers `weights` hold."""
+        if not self.built:
+            raise ValueError(
+                f"{self._who} is not built yet, so it has no weights to count. Call it on data, "
+                "or `build(input_shape)`."
+            )
+        return sum(variable.size for variable in self.weights)
+
+    def save_own_variables(self, store) -> None:
+        """Put the layer's own variables into `store`, a dict of arrays."""
+        for i, variable in enumerate(self._own_variables()):
+            store[str(i)] = variable
+
+    def load_own_variables(self, store) -> None:
+        """Take the layer's own variables from `store`, a dict of arrays."""
+        own = self._own_variables()
+        if len(store.keys()) != len(own):
+            built = "" if self.built or own else " It was not built before its weights were loaded."
+            raise ValueError(
+                f"{self._who} has {len(own)} variables, the file holds {len(store.keys())} "
+                f"for it.{built}"
+            )
+        for i, variable in enumerate(own):
+            variable.assign(np.asarray(store[str(i)]))
+
+    def _own_variables(self) -> list[Variable]:
+        own = [v for v in state.walk(self) if isinstance(v, Variable)]
+        return sorted(own, key=lambda variable: not variable.made_trainable)
+
+    # Losses ------------------------------------------------------------------------------
+
+    def add_loss(self, loss) -> None:
+        """Add a scalar, or a list of them, to what training minimizes."""
+        for item in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if scope := state.current_scope():
+                scope.add_loss(item, owner=self)
+            else:
+                self._losses.append(item)
+
+    @property
+    def losses(self) -> list:
+        """What `add_loss` collected in the last call, and the penalties on the weights."""
+        layers = self._flatten_layers()
+        if scope := state.current_scope():
+            owners = set(map(id, layers))
+            added = [loss for owner, loss in scope.collected if id(owner) in owners]
+        else:
+            added = [loss for layer in layers for loss in layer._losses]
+        return added + [v.regularizer(v) for v in self.trainable_weights if v.regularizer]
+
+    def _clear_losses(self) -> None:
+        for layer in self._flatten_layers():
+            layer._losses.clear()
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list["Layer"]:
+        """The layers within this one, each before those it holds."""
+        found = {id(self): self} if include_self else {}
+        stack = list(reversed(self._children(Layer)))
+        while stack:
+            layer = stack.pop()
+            if id(layer) not in found and layer is not self:
+                found[id(layer)] = layer
+                stack += reversed(layer._children(Layer)) if recursive else ()
+        return list(found.values())
+
+    # The same layer as a pure function ---------------------------------------------------
+
+    def stateless_call(
+        self,
+        trainable_variables,
+        non_trainable_variables,
+        *args,
+        return_losses: bool = False,
+        **kwargs,
+    ):
+        """`(outputs, new values of non_trainable_variables)` for given values of the variables.
+
+        With `return_losses`, also what `losses` would be.
+        """
+        self._check_built_for("stateless_call")
+        trained, others = self.trainable_variables, self.non_trainable_variables
+        for name, have, given in (
+            ("trainable_variables", trained, trainable_variables),
+            ("non_trainable_variables", others, non_trainable_variables),
+        ):
+            if len(have) != len(given):
+                raise ValueError(f"{self._who} has {len(have)} `{name}`, got {len(given)} values.")
+        values = [*trainable_variables, *non_trainable_variables]
+        with StatelessScope(zip(trained + others, values, strict=True)) as scope:
+            outputs = self(*args, **kwargs)
+            losses = self.losses if return_losses else None
+            updated = [scope.get_current_value(v) for v in others]
+        return (outputs, updated, losses) if return_losses else (outputs, updated)
+
+    def _check_built_for(self, method: str) -> None:
+        if not self.built:
+            raise ValueError(
+                f"{self._who} must be built before `{method}`: call it once on data, or "
+                "`build(input_shape)`."
+            )
+
+    # Precision ---------------------------------------------------------------------------
+
+    @property
+    def dtype_policy(self) -> dtypes.DTypePolicy:
+        """What the layer computes with and stores."""
+        policy = self._dtype_policy
+        return (
+            policy[self.path or self.name] if isinstance(policy, dtypes.DTypePolicyMap) else policy
+        )
+
+    @dtype_policy.setter
+    def dtype_policy(self, value) -> None:
+        self._dtype_policy = dtypes.get(value)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the variables."""
+        return self.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that float inputs are cast to."""
+        return self.compute_dtype
+
+    @property
+    def _cast_dtype(self) -> str | None:
+        differs = self.compute_dtype != self.variable_dtype
+        return self.compute_dtype if self.autocast and differs else None
+
+    def _cast(self, arguments):
+        """Arrays on the device, floats among them in the compute dtype."""
+        to = self.compute_dtype if self.autocast else None
+        return jax.tree.map(functools.partial(_converted, to=to), arguments)
+
+    # Files and looks ---------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` makes the same layer of."""
+        base = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": registry.serialize(self._dtype_policy),
+        }
+        if self.activity_regularizer is not None and "activity_regularizer" not in self.__fields__:
+            base["activity_regularizer"] = registry.serialize(self.activity_regularizer)
+        return base | Configurable.get_config(self) | self._recorded()
+
+    def _recorded(self) -> dict[str, Any]:
+        """The arguments of a user's constructor, for a class that has no `get_config`."""
+        cls = type(self)
+        owner = next(c for c in cls.__mro__ if "__init__" in vars(c))
+        described = next(c for c in cls.__mro__ if "get_config" in vars(c))
+        if "_path" in vars(owner) or issubclass(described, owner):
+            return {}
+        args, kwargs = self._given
+        try:
+            bound = inspect.signature(owner.__init__).bind(self, *args, **kwargs)
+        except TypeError:
+            return {}
+        bound.apply_defaults()
+        given = dict(list(bound.arguments.items())[1:])
+        for parameter in bound.signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given |= given.pop(parameter.name)
+        plain = (type(None), bool, int, float, str)
+        for name, value in given.items():
+            if not all(isinstance(leaf, plain) for leaf in tree.flatten(value)):
+                raise NotImplementedError(
+                    f"{cls.__name__} needs a `get_config` method to be saved: its argument "
+                    f"`{name}` is {value!r}, which a config cannot hold by itself."
+                )
+        return {k: v for k, v in given.items() if k not in ("name", "trainable", "dtype")}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={getattr(self, 'built', False)}>"
+
+
+# Pieces of the above ------------------------------------------------------------------------
+
+
+def _building(build: Callable) -> Callable:
+    """A class's `build`, with the names and marks around it."""
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def wrapped(self, *args, **kwargs):
+        shapes = dict(list(signature.bind(self, *args, **kwargs).arguments.items())[1:])
+        with self._being_built(shapes):
+            return build(self, *args, **kwargs)
+
+    return wrapped
+
+
+@functools.cache
+def _signature(cls: type) -> inspect.Signature:
+    return inspect.signature(cls.call)  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _set(variable: contextvars.ContextVar, value) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def _converted(value, to: str | None):
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "USO":
+        value = jnp.asarray(value)
+    elif isinstance(value, Variable):
+        value = value.value
+    if (
+        to is None
+        or not isinstance(value, jax.Array)
+        or not jnp.issubdtype(value.dtype, jnp.floating)
+    ):
+        return value
+    if value.dtype == to:
+        return value
+    mask, cast = masks.get_mask(value), value.astype(to)
+    if mask is not None:
+        masks.set_mask(cast, mask)
+    return cast
+
+
+def _plain_shape(value) -> tuple[int | None, ...]:
+    """The shape of a tensor, with None for sizes that are not known."""
+    return tuple(int(n) if isinstance(n, (int, np.integer)) else None for n in value.shape)
+
+
+def _shape_text(value) -> str:
+    return str(jax.tree.map(lambda x: f"{_plain_shape(x)} {x.dtype}", value)).replace("'", "")
+
+
+def _batch_input_shape(given: dict[str, Any]) -> tuple | None:
+    """What a first layer says of the model's input, batch included; taken out of `given`."""
+    batch = given.pop("batch_size", None)
+    whole, shape = given.pop("batch_input_shape", None), given.pop("input_shape", None)
+    whole = given.pop("batch_shape", whole)
+    length, width = given.pop("input_length", None), given.pop("input_dim", None)
+    if whole is not None:
+        return tuple(whole)
+    if shape is None and width is not None:
+        shape = (width,) if length is None else (length, width)
+    if shape is None:
+        return None if length is None else (batch, length)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return (batch, *shape)
+
+
+__all__ = ["InputSpec", "Layer"]

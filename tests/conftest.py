@@ -1,0 +1,26 @@
+"""What every test shares: the oracle on JAX, float32 as the default, fresh names and seeds."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """Same names and seeds in whatever order tests run."""
+    import random
+
+    from keraunos.core import naming
+
+    random.seed(1)
+    np.random.seed(1)
+    naming.reset()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
