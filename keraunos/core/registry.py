@@ -46,15 +46,21 @@ _safe_mode: contextvars.ContextVar[bool | None] = contextvars.ContextVar("safe_m
 
 
 def export(path: str, *aliases: str) -> Callable[[T], T]:
-    """Give an object its public path (`"layers.Dense"`) and its other names."""
+    """Give an object its public path (`"layers.Dense"`) and its other names.
+
+    A name that is given wins over one that is derived: "hinge" is the function of that name,
+    though `Hinge` in lower case is the same.
+    """
     kind, _, name = path.rpartition(".")
 
     def decorate(thing: T) -> T:
         if "_path" not in vars(thing):
             thing._path = path  # type: ignore[attr-defined]
         _by_path[path] = thing
-        for key in {name, name.lower(), snake_case(name), *aliases}:
+        for key in (name, *aliases):
             _by_name[kind, key] = thing
+        for key in (name.lower(), snake_case(name)):
+            _by_name.setdefault((kind, key), thing)
         return thing
 
     return decorate

@@ -1,0 +1,345 @@
+"""Losses of probabilities: how surprised predictions are by targets.
+
+Shapes: predictions are `(..., classes)`, with the classes on `axis`. Targets are the same, or
+class numbers `(...)` for the functions named sparse. The result is `(...)`.
+"""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from keraunos.core import config, masks
+from keraunos.core.fields import needs
+from keraunos.core.graph import Tensor, op
+from keraunos.core.registry import export
+from keraunos.losses.loss import LossFunctionWrapper, of, same_rank
+from keraunos.losses.regression import pair
+
+
+@export("losses.binary_crossentropy", "bce", "BCE")
+@op
+def binary_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+):
+    """Mean over `axis` of the crossentropies of yes-or-no predictions.
+
+    `label_smoothing` moves that share of each target to the middle.
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    _same_shape("binary_crossentropy", y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, 2)
+    return jnp.mean(_binary(y_true, y_pred, from_logits), axis=axis)
+
+
+@export("losses.binary_focal_crossentropy")
+@op
+def binary_focal_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+):
+    """Binary crossentropy, times `(1 - p) ** gamma` of the probability of what is true.
+
+    With `apply_class_balancing`, ones also weigh `alpha` and zeros `1 - alpha`.
+    Lin et al., Focal Loss for Dense Object Detection, 2017.
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    _same_shape("binary_focal_crossentropy", y_true, y_pred)
+    y_true = _smooth(y_true, label_smoothing, 2)
+    y_pred = jax.nn.sigmoid(y_pred) if from_logits else y_pred
+    of_true = y_true * y_pred + (1 - y_true) * (1 - y_pred)
+    losses = jnp.power(1 - of_true, gamma) * _binary(y_true, y_pred, False)
+    if apply_class_balancing:
+        losses *= y_true * alpha + (1 - y_true) * (1 - alpha)
+    return jnp.mean(losses, axis=axis)
+
+
+@export("losses.categorical_crossentropy")
+@op
+def categorical_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+):
+    """Nats that `y_pred` needs to code the distribution `y_true`, one-hot or not.
+
+    `label_smoothing` moves that share of the target evenly over all classes.
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    _one_number_per_class("categorical_crossentropy", y_true, y_pred, axis)
+    y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
+    return -jnp.sum(y_true * _log_probabilities(y_pred, from_logits, axis), axis=axis)
+
+
+@export("losses.categorical_focal_crossentropy")
+@op
+def categorical_focal_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+):
+    """Categorical crossentropy, each class times `alpha * (1 - p) ** gamma`.
+
+    `alpha` may hold a number for each class. Lin et al., Focal Loss for Dense Object
+    Detection, 2017.
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    _one_number_per_class("categorical_focal_crossentropy", y_true, y_pred, axis)
+    y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
+    y_pred = jax.nn.softmax(y_pred, axis) if from_logits else y_pred
+    y_pred = _clipped(y_pred / jnp.sum(y_pred, axis=axis, keepdims=True))
+    weight = jnp.asarray(alpha, y_pred.dtype) * jnp.power(1 - y_pred, gamma)
+    return -jnp.sum(weight * y_true * jnp.log(y_pred), axis=axis)
+
+
+@export("losses.sparse_categorical_crossentropy")
+@op
+def sparse_categorical_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+):
+    """Nats that `y_pred` needs to code the class numbers `y_true`, `(...)` or `(..., 1)`.
+
+    Targets equal to `ignore_class` cost nothing, and a loss does not count them.
+    """
+    _, y_pred = pair(y_true, y_pred)
+    y_true = jnp.asarray(y_true)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+        y_true = y_true[..., 0]
+    _class_numbers(y_true, y_pred, axis)
+    y_true = y_true.astype("int32")
+    log = _log_probabilities(y_pred, from_logits, axis)
+    chosen = jnp.expand_dims(y_true, axis) == jax.lax.broadcasted_iota(
+        "int32", log.shape, axis % log.ndim
+    )
+    losses = -jnp.sum(jnp.where(chosen, log, 0), axis=axis)
+    if ignore_class is None:
+        return losses
+    counts = y_true != ignore_class
+    losses = jnp.where(counts, losses, 0)
+    masks.set_mask(losses, counts)
+    return losses
+
+
+@export("losses.categorical_generalized_cross_entropy")
+@op
+def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float):
+    """`(1 - p ** q) / q` of the probability of the class numbers `y_true`.
+
+    Between crossentropy (`q` near 0) and absolute error (`q` near 1), which bears wrong
+    labels better. Zhang and Sabuncu, Generalized Cross Entropy Loss, 2018.
+    """
+    _, y_pred = pair(y_true, y_pred)
+    y_true = jnp.asarray(y_true)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+        y_true = y_true[..., 0]
+    _class_numbers(y_true, y_pred, -1)
+    chosen = jax.nn.one_hot(y_true.astype("int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    return (1 - jnp.power(jnp.sum(chosen * y_pred, axis=-1), q)) / q
+
+
+@export("losses.kl_divergence", "kld", "KLD", "kullback_leibler_divergence")
+@op
+def kl_divergence(y_true: Tensor, y_pred: Tensor):
+    """Kullback-Leibler divergence: what `y_pred` costs above the entropy of `y_true`."""
+    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    y_true, y_pred = (jnp.clip(y, config.epsilon(), 1) for y in (y_true, y_pred))
+    return jnp.sum(y_true * jnp.log(y_true / y_pred), axis=-1)
+
+
+@export("losses.poisson")
+@op
+def poisson(y_true: Tensor, y_pred: Tensor):
+    """Mean of what counts `y_true` cost under Poisson distributions of mean `y_pred`."""
+    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    return jnp.mean(y_pred - y_true * jnp.log(y_pred + config.epsilon()), axis=-1)
+
+
+@export("losses.BinaryCrossentropy")
+@of(binary_crossentropy)
+class BinaryCrossentropy(LossFunctionWrapper):
+    """Crossentropy of yes-or-no predictions."""
+
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = -1
+
+
+@export("losses.BinaryFocalCrossentropy")
+@of(binary_focal_crossentropy)
+class BinaryFocalCrossentropy(LossFunctionWrapper):
+    """Crossentropy of yes-or-no predictions, in which the certain ones count little."""
+
+    apply_class_balancing: bool = False
+    alpha: float = 0.25
+    gamma: float = 2.0
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = -1
+
+
+@export("losses.CategoricalCrossentropy")
+@of(categorical_crossentropy)
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """Crossentropy of distributions over classes, with distributions as targets."""
+
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = -1
+
+
+@export("losses.CategoricalFocalCrossentropy")
+@of(categorical_focal_crossentropy)
+class CategoricalFocalCrossentropy(LossFunctionWrapper):
+    """Crossentropy of distributions over classes, in which the certain ones count little."""
+
+    alpha: Any = 0.25
+    gamma: float = 2.0
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    axis: int = -1
+
+
+@export("losses.SparseCategoricalCrossentropy")
+@of(sparse_categorical_crossentropy)
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """Crossentropy of distributions over classes, with class numbers as targets."""
+
+    from_logits: bool = False
+    ignore_class: int | None = None
+    reduction: str | None = "sum_over_batch_size"
+    axis: int = -1
+
+
+@export("losses.CategoricalGeneralizedCrossEntropy")
+@of(categorical_generalized_cross_entropy)
+class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+    """Crossentropy with class numbers as targets, some of which may be wrong."""
+
+    q: float = 0.5
+
+    def __post_init__(self):
+        if not 0 < self.q < 1:
+            raise ValueError(needs(self, "a number between 0 and 1", "q", self.q))
+
+
+@export("losses.KLDivergence")
+@of(kl_divergence)
+class KLDivergence(LossFunctionWrapper):
+    """Kullback-Leibler divergence of predictions from targets, both distributions."""
+
+
+@export("losses.Poisson")
+@of(poisson)
+class Poisson(LossFunctionWrapper):
+    """What counts cost under Poisson distributions whose means are predicted."""
+
+
+# Pieces of the above ------------------------------------------------------------------------
+
+
+def _smooth(y_true: jax.Array, share: Any, classes) -> jax.Array:
+    return y_true * (1 - share) + share / classes if share else y_true
+
+
+def _clipped(probabilities: jax.Array) -> jax.Array:
+    return jnp.clip(probabilities, config.epsilon(), 1 - config.epsilon())
+
+
+def _binary(y_true, y_pred, from_logits: bool) -> jax.Array:
+    if from_logits:
+        return jnp.maximum(y_pred, 0) - y_pred * y_true + jnp.log1p(jnp.exp(-jnp.abs(y_pred)))
+    y_pred = _clipped(y_pred)
+    return -(y_true * jnp.log(y_pred) + (1 - y_true) * jnp.log(1 - y_pred))
+
+
+def _log_probabilities(y_pred, from_logits: bool, axis: int) -> jax.Array:
+    if from_logits:
+        return jax.nn.log_softmax(y_pred, axis)
+    return jnp.log(_clipped(y_pred / jnp.sum(y_pred, axis=axis, keepdims=True)))
+
+
+def _fits(a, b) -> bool:
+    """Whether two shapes agree where both are known."""
+    known = lambda n: isinstance(n, int)
+    return len(a) == len(b) and all(m == n or not (known(m) and known(n)) for m, n in zip(a, b))
+
+
+def _shapes(y_true, y_pred) -> str:
+    return f"got y_true of shape {y_true.shape} and y_pred of shape {y_pred.shape}"
+
+
+def _same_shape(who: str, y_true, y_pred) -> None:
+    if not _fits(y_true.shape, y_pred.shape):
+        raise ValueError(
+            f"{who} needs a target for each prediction, {_shapes(y_true, y_pred)}. "
+            f"Both must have the shape of y_pred."
+        )
+
+
+def _one_number_per_class(who: str, y_true, y_pred, axis: int) -> None:
+    _several_classes(who, y_pred, axis)
+    if _fits(y_true.shape, y_pred.shape):
+        return
+    shape = list(y_pred.shape)
+    classes = shape.pop(axis)
+    short = y_true.ndim == y_pred.ndim - 1
+    if _fits(y_true.shape, shape) or (not short and y_true.shape[axis] == 1):
+        way_out = (
+            f"If the targets are class numbers, use sparse_{who.replace('focal_', '')}, or "
+            f"make them one-hot by keras.utils.to_categorical(y_true, {classes})."
+        )
+    else:
+        way_out = f"The last layer must have as many units as there are classes: {axis=}."
+    raise ValueError(
+        f"{who} needs targets with a number for each of the {classes} classes, "
+        f"{_shapes(y_true, y_pred)}. {way_out}"
+    )
+
+
+def _several_classes(who: str, y_pred, axis: int) -> None:
+    if y_pred.ndim and y_pred.shape[axis] == 1:
+        warnings.warn(
+            f"{who} compares classes, but y_pred of shape {y_pred.shape} has only one on axis "
+            f"{axis}, whose probability is always 1. For yes or no use binary_crossentropy; for "
+            "more classes give the last layer as many units.",
+            SyntaxWarning,
+            stacklevel=4,
+        )
+
+
+def _class_numbers(y_true, y_pred, axis: int) -> None:
+    who = "sparse_categorical_crossentropy"
+    _several_classes(who, y_pred, axis)
+    shape = list(y_pred.shape)
+    classes = shape.pop(axis)
+    if _fits(y_true.shape, shape):
+        return
+    if _fits(y_true.shape, y_pred.shape):
+        way_out = "Targets with a number for each class are for categorical_crossentropy."
+    else:
+        way_out = "y_true needs the shape of y_pred without its classes."
+    raise ValueError(
+        f"{who} needs one class number, below {classes}, for each prediction, "
+        f"{_shapes(y_true, y_pred)}. {way_out}"
+    )
