@@ -1,0 +1,70 @@
+"""The command line: `keraunos run script.py` runs a Keras script on keraunos."""
+
+import argparse
+import importlib.machinery
+import os
+import sys
+import types
+from collections.abc import Sequence
+
+from keraunos import __version__, alias
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (by default `sys.argv[1:]`) name; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="keraunos", description="The Keras API on one engine, JAX/XLA."
+    )
+    parser.add_argument("--version", action="version", version=f"keraunos {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    run = commands.add_parser(
+        "run",
+        help="run a Python script in which `import keras` gives keraunos",
+        description="Run a Python script in which `import keras`, and `tensorflow.keras` where "
+        "TensorFlow is not installed, give keraunos.",
+    )
+    run.add_argument("script", help="a Python file")
+    run.add_argument("args", nargs=argparse.REMAINDER, help="what the script finds in sys.argv[1:]")
+    run.set_defaults(do=lambda given: run_script(given.script, given.args))
+    given = parser.parse_args(arguments)
+    return given.do(given)
+
+
+def run_script(path: str, arguments: Sequence[str] = ()) -> int:
+    """Run the file at `path` as `python path *arguments` does, on keraunos; its exit code."""
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        print(f"keraunos: can't open file {path!r}: {error.strerror}", file=sys.stderr)
+        return 2
+    alias.install()
+    sys.argv = [path, *arguments]
+    path = os.path.abspath(path)
+    if not sys.flags.safe_path:
+        sys.path[0] = os.path.dirname(os.path.realpath(path))
+    module = types.ModuleType("__main__")
+    module.__dict__.update(
+        __file__=path,
+        __builtins__=__builtins__,
+        __cached__=None,
+        __loader__=importlib.machinery.SourceFileLoader("__main__", path),
+    )
+    sys.modules["__main__"] = module
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        return _shown(error)
+    return 0
+
+
+def _shown(error: BaseException) -> int:
+    """Print an error of the script as Python does, without our own frames; the exit code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    error = error.with_traceback(trace)
+    sys.excepthook(type(error), error, trace)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
