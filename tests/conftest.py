@@ -5,8 +5,12 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import hypothesis
 import numpy as np
 import pytest
+
+hypothesis.settings.register_profile("quiet", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("quiet")
 
 
 @pytest.fixture(autouse=True)

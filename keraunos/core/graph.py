@@ -224,7 +224,7 @@ def op(fn: Callable) -> Callable:
         extra = [tensor(value) for value in args[cut:]] if all_rest else args[cut:]
         return fn(*positional, *extra, **{name: read(name, v) for name, v in kwargs.items()})
 
-    call.is_op = True  # type: ignore[attr-defined]
+    call.tensor_arguments = one | many | ({rest.name} if all_rest else set())  # type: ignore
     return call
 
 

@@ -89,7 +89,8 @@ class Variable:
 
     def assign(self, value: Any) -> "Variable":
         """Replace the array by `value`, cast to this variable's dtype."""
-        value = jnp.asarray(value.value if isinstance(value, Variable) else value, self.dtype)
+        given = value.value if isinstance(value, Variable) else value
+        value = jnp.asarray(given, self.dtype)
         if value.shape != self.shape:
             raise ValueError(
                 f"Variable {self.path} has shape {self.shape}, "
@@ -103,8 +104,8 @@ class Variable:
                 "does not exist yet. Use `stateless_call`, `stateless_apply` or "
                 "`stateless_update_state`, which return new values instead."
             )
-        else:
-            self._array = value
+        else:  # a buffer of its own: programs take those of variables over
+            self._array = value.copy() if value is given else value
         return self
 
     def assign_add(self, value: Any) -> "Variable":

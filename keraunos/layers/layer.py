@@ -198,7 +198,7 @@ class Layer(_Options, Operation, Stateful):
         for spec, value in pairs:
             if spec is None or value is None or not hasattr(value, "shape"):
                 continue
-            shape = _plain_shape(value)
+            shape = plain_shape(value)
             if objection := spec.objection(shape):
                 raise ValueError(f"{self._who} expects {objection}, got an input of shape {shape}.")
 
@@ -235,7 +235,7 @@ class Layer(_Options, Operation, Stateful):
         if self.built:
             return
         shapes = {
-            f"{name}_shape": jax.tree.map(_plain_shape, value)
+            f"{name}_shape": jax.tree.map(plain_shape, value)
             for name, value in given.items()
             if all(hasattr(x, "shape") for x in jax.tree.leaves(value)) and value is not None
         }
@@ -310,7 +310,7 @@ class Layer(_Options, Operation, Stateful):
         given = self._named(args, kwargs)
         names = list(inspect.signature(self.compute_output_shape).parameters)
         shapes = {
-            f"{name}_shape": jax.tree.map(_plain_shape, value)
+            f"{name}_shape": jax.tree.map(plain_shape, value)
             for name, value in given.items()
             if symbolic_in(value)
         }
@@ -720,13 +720,13 @@ def _converted(value, to: str | None):
     return cast
 
 
-def _plain_shape(value) -> tuple[int | None, ...]:
+def plain_shape(value) -> tuple[int | None, ...]:
     """The shape of a tensor, with None for sizes that are not known."""
     return tuple(int(n) if isinstance(n, (int, np.integer)) else None for n in value.shape)
 
 
 def _shape_text(value) -> str:
-    return str(jax.tree.map(lambda x: f"{_plain_shape(x)} {x.dtype}", value)).replace("'", "")
+    return str(jax.tree.map(lambda x: f"{plain_shape(x)} {x.dtype}", value)).replace("'", "")
 
 
 def _batch_input_shape(given: dict[str, Any]) -> tuple | None:

@@ -1,0 +1,84 @@
+"""Arrays that live where they are used: put on the device once, read there by row number."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keraunos.core import config
+
+
+class Arrays:
+    """Nested arrays of one length, cut into batches along axis 0.
+
+    Args:
+        data: Nested tuples, lists and dicts of arrays.
+        batch_size: Rows in a batch; the last one of an epoch may have fewer.
+        shuffle: True for a new order of rows in each epoch; "batch" for a new order of
+            batches, whose rows stay together.
+        seed: Of the orders; the order of an epoch depends on it and on the epoch alone.
+    """
+
+    def __init__(self, data: Any, batch_size: int = 32, shuffle: Any = False, seed: int = 0):
+        self.data = jax.tree.map(np.asarray, data)
+        self.size = len(jax.tree.leaves(self.data)[0])
+        self.batch_size = min(batch_size, max(self.size, 1))
+        self.shuffle, self.seed = shuffle, seed
+        self.num_batches: int | None = math.ceil(self.size / self.batch_size)
+        self._on_device: Any = None
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The row numbers of an epoch, in order."""
+        rows = np.arange(self.size, dtype="int32")
+        if not self.shuffle:
+            return rows
+        chance = np.random.default_rng([self.seed, epoch])
+        if self.shuffle == "batch":
+            full = self.size - self.size % self.batch_size
+            blocks = chance.permutation(rows[:full].reshape(-1, self.batch_size))
+            return np.concatenate([blocks.reshape(-1), rows[full:]])
+        return chance.permutation(rows)
+
+    def on_device(self) -> Any:
+        """The data as arrays of the device, floats as `floatx()`; put there on first use."""
+        if self._on_device is None:
+            self._on_device = jax.tree.map(_placed, self.data)
+        return self._on_device
+
+    def feeds(self, epoch: int) -> Iterator[tuple[Any, int]]:
+        """Pairs `(feed, number of steps)`: the full batches, then the rest of the rows."""
+        order, size = self.order(epoch), self.batch_size
+        full = self.size // size
+        if full:
+            yield (self.on_device(), jnp.asarray(order[: full * size].reshape(full, size))), full
+        if self.size % size:
+            yield (self.on_device(), jnp.asarray(order[None, full * size :])), 1
+
+    @staticmethod
+    def pick(feed: Any, step: Any) -> Any:
+        """The batch of a step, inside of a program."""
+        data, order = feed
+        rows = jax.lax.dynamic_index_in_dim(order, step, keepdims=False)
+        take = lambda array: array.at[rows].get(mode="clip", unique_indices=True)
+        return jax.tree.map(take, data)
+
+    def first(self) -> Any:
+        """A batch to learn shapes and dtypes from."""
+        return jax.tree.map(lambda a: standard(a[: self.batch_size]), self.data)
+
+
+def standard(array: Any) -> Any:
+    """`array` in the dtype that programs see: floats as `floatx()`, text as it is."""
+    array = np.asarray(array) if not hasattr(array, "dtype") else array
+    if array.dtype.kind == "f" and array.dtype != config.floatx():
+        return array.astype(config.floatx())
+    if array.dtype in (np.int64, np.uint64):
+        return array.astype(array.dtype.name.replace("64", "32"))
+    return array
+
+
+def _placed(array: np.ndarray) -> Any:
+    return jnp.asarray(standard(array))

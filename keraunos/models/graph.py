@@ -1,0 +1,372 @@
+"""The graph between a model's inputs and outputs: names, order of layers, config."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keraunos import ops
+from keraunos.core import masks, registry, tree
+from keraunos.core.graph import Function, KerasTensor, Node, OpCall, Operation, symbolic_in
+from keraunos.core.naming import snake_case
+from keraunos.layers.layer import Layer
+
+
+class Graph(Function):
+    """A `Function` whose inputs and outputs have names, and which knows its layers."""
+
+    def __init__(self, inputs: Any, outputs: Any, name: str):
+        for argument, value in (("inputs", inputs), ("outputs", outputs)):
+            for leaf in tree.flatten(value):
+                if not isinstance(leaf, KerasTensor):
+                    raise ValueError(
+                        f"`{argument}` of a model must be symbolic tensors, made by `keras.Input` "
+                        f"and by calling layers on them; got {leaf!r}."
+                    )
+        super().__init__(inputs, outputs, name)
+        seen: set[int] = set()
+        for tensor in self._inputs:
+            if id(tensor) in seen:
+                raise ValueError(f"The input {tensor.name!r} is given twice in `inputs`.")
+            seen.add(id(tensor))
+        sources = [t.node for t in self._inputs if t.node is not None and not t.node.inputs]
+        self.nodes = _by_depth(sources, self._nodes)
+        ordered = {id(node.operation): node.operation for node in self.nodes}
+        self.ordered_operations: list[Operation] = list(ordered.values())
+        self.layers = [op for op in self.ordered_operations if isinstance(op, Layer)]
+        self._check_unique_names()
+        self.input_names = [t.node.operation.name if t.node else t.name for t in self._inputs]
+        self.output_names = _numbered([t.node.operation.name for t in self._outputs if t.node])
+
+    def _check_unique_names(self) -> None:
+        seen: dict[str, Layer] = {}
+        for layer in self.layers:
+            if layer.name in seen:
+                raise ValueError(
+                    f"Two layers of the model are called {layer.name!r}; names must be unique. "
+                    f"They were made at {seen[layer.name].made_at} and {layer.made_at}."
+                )
+            seen[layer.name] = layer
+
+    # Inputs ------------------------------------------------------------------------------
+
+    def arranged(self, inputs: Any) -> Any:
+        """`inputs`, given as a list or a dict by name, in the structure of the graph's own."""
+        own = self._inputs_struct
+        if isinstance(own, Mapping):
+            names = list(own)
+        else:
+            names = self.input_names
+        if isinstance(inputs, Mapping):
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                extra = [key for key in inputs if key not in names]
+                close = difflib.get_close_matches(missing[0], map(str, extra), 1)
+                hint = f" Did you mean {missing[0]!r} by {close[0]!r}?" if close else ""
+                raise ValueError(
+                    f"The model has an input {missing[0]!r}, which is missing from the dict of "
+                    f"inputs; its keys are {', '.join(map(str, inputs))}.{hint}"
+                )
+            if isinstance(own, Mapping):
+                return {name: inputs[name] for name in names}
+            leaves = [inputs[name] for name in names]
+        elif isinstance(own, Mapping) and not isinstance(inputs, (list, tuple)):
+            leaves = [inputs]
+        elif jax.tree.structure(inputs, is_leaf=_is_data) == jax.tree.structure(own):
+            return inputs
+        else:
+            leaves = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(leaves) != len(self._inputs):
+            raise ValueError(
+                f"The model has {len(self._inputs)} input{'s' if len(names) > 1 else ''} "
+                f"({', '.join(map(str, names))}), but got {len(leaves)} arrays."
+            )
+        return jax.tree.unflatten(jax.tree.structure(own), leaves)
+
+    def fitted(self, inputs: Any) -> Any:
+        """Inputs in the graph's structure, checked against its shapes, in its dtypes."""
+        leaves = jax.tree.leaves(inputs, is_leaf=_is_data)
+        fitted = [
+            _fitted(value, symbol, name)
+            for value, symbol, name in zip(leaves, self._inputs, self.input_names, strict=True)
+        ]
+        return jax.tree.unflatten(jax.tree.structure(self._inputs_struct), fitted)
+
+    # Config ------------------------------------------------------------------------------
+
+    def config(self) -> dict[str, Any]:
+        """Layers, their calls, inputs and outputs, as Keras writes them."""
+        kept = set(map(id, self.nodes))
+        calls = {
+            id(operation): [node for node in operation._inbound_nodes if id(node) in kept]
+            for operation in self.ordered_operations
+        }
+        place = lambda t: _history(t, calls)
+        layers = []
+        for operation in self.ordered_operations:
+            entry = _operation_config(operation)
+            entry["name"] = operation.name
+            entry["inbound_nodes"] = [
+                _node_config(node, place) for node in calls[id(operation)] if node.inputs
+            ]
+            layers.append(entry)
+        return {
+            "layers": layers,
+            "input_layers": jax.tree.map(place, self._inputs_struct),
+            "output_layers": jax.tree.map(place, self._outputs_struct),
+        }
+
+
+def _by_depth(sources: list[Node], nodes: list[Node]) -> list[Node]:
+    """The nodes as Keras orders them: the farthest from the outputs first."""
+    every = list({id(node): node for node in [*_sources_first(sources, nodes), *nodes]}.values())
+    depth: dict[int, int] = {id(node): 0 for node in every}
+    of_operation: dict[int, int] = {}
+    for node in reversed(every):
+        mine = max(depth[id(node)], of_operation.get(id(node.operation), 0))
+        depth[id(node)] = of_operation[id(node.operation)] = mine
+        for parent in node.parent_nodes:
+            if id(parent) in depth:
+                depth[id(parent)] = max(depth[id(parent)], mine + 1)
+    return sorted(every, key=lambda node: -of_operation[id(node.operation)])
+
+
+def _sources_first(sources: list[Node], nodes: list[Node]) -> list[Node]:
+    """The nodes, each input just before the first node that uses it."""
+    waiting = {id(node): node for node in sources}
+    found: list[Node] = []
+    for node in nodes:
+        for parent in node.parent_nodes:
+            if id(parent) in waiting:
+                found.append(waiting.pop(id(parent)))
+        found.append(node)
+    return [*found, *waiting.values()]
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """The names, with a number behind those that occur again."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, -1) + 1
+        found.append(f"{name}_{seen[name]}" if seen[name] else name)
+    return found
+
+
+def _is_data(value: Any) -> bool:
+    return hasattr(value, "shape")
+
+
+def _fitted(value: Any, symbol: KerasTensor, name: str) -> Any:
+    """`value` as the input `symbol` wants it: one axis of size 1 more or less, and its dtype."""
+    check(value.shape, symbol, name)
+    if value.ndim == len(symbol.shape) - 1:
+        value = ops.expand_dims(value, -1)
+    elif value.ndim == len(symbol.shape) + 1:
+        value = ops.squeeze(value, -1)
+    if isinstance(value, KerasTensor) or value.dtype == symbol.dtype or symbol.dtype == "string":
+        return value
+    cast, mask = jnp.asarray(value, symbol.dtype), masks.get_mask(value)
+    if mask is not None:
+        masks.set_mask(cast, mask)
+    return cast
+
+
+def check(shape: tuple, symbol: KerasTensor, name: str, rows_only: bool = False) -> None:
+    """Raise if data of `shape` does not fit an input; `rows_only` leaves the batch size out."""
+    have, want = tuple(shape), tuple(symbol.shape)
+    if len(have) == len(want) - 1 and want[-1] == 1:
+        have = (*have, 1)
+    elif len(have) == len(want) + 1 and have[-1] == 1:
+        have = have[:-1]
+    sizes = list(zip(have, want))[1 if rows_only else 0 :]
+    plain = [(h, w) for h, w in sizes if isinstance(h, (int, np.integer)) and w is not None]
+    if len(have) != len(want) or any(h != w for h, w in plain):
+        raise ValueError(wrong_shape(tuple(shape), symbol, name))
+
+
+def wrong_shape(shape: tuple, symbol: KerasTensor, name: str) -> str:
+    """What to say of data that does not fit an input."""
+    shown = tuple(n if isinstance(n, int) else None for n in shape)
+    fixed = symbol.shape[:1] != (None,) and shown[1:] == symbol.shape[1:]
+    way = (
+        f" The batch size of this model is fixed: give batches of exactly {symbol.shape[0]} rows."
+        if fixed
+        else ""
+    )
+    return (
+        f"The input {name!r} of the model has shape {symbol.shape}, got data of shape {shown}.{way}"
+    )
+
+
+def _history(tensor: KerasTensor, calls: dict[int, list[Node]]) -> list:
+    """`[layer, which of its calls, which output]`, by which files name a tensor."""
+    node = tensor.node
+    if node is None or id(node.operation) not in calls:
+        raise ValueError(
+            f"The model cannot be saved: it starts at {tensor}, which is no `keras.Input`."
+        )
+    call = next(i for i, n in enumerate(calls[id(node.operation)]) if n is node)
+    output = next(i for i, t in enumerate(node.outputs) if t is tensor)
+    return [node.operation.name, call, output]
+
+
+def _operation_config(operation: Operation) -> dict[str, Any]:
+    if not isinstance(operation, OpCall):
+        return registry.serialize(operation)
+    fn, node = operation.fn, operation._inbound_nodes[0]
+    settings = {k: v for k, v in _arguments(node).items() if k not in fn.tensor_arguments}
+    name = "".join(word.capitalize() for word in fn.__name__.split("_"))
+    return {
+        "module": fn.__module__.replace("keraunos", "keras.src", 1),
+        "class_name": name,
+        "config": {"name": operation.name} | registry.serialize(settings),
+        "registered_name": name,
+    }
+
+
+def _arguments(node: Node) -> dict[str, Any]:
+    import inspect
+
+    return dict(inspect.signature(node.operation.fn).bind(*node.args, **node.kwargs).arguments)
+
+
+def _node_config(node: Node, place) -> dict[str, Any]:
+    def written(value):
+        if isinstance(value, KerasTensor):
+            config = {
+                "shape": list(value.shape),
+                "dtype": value.dtype,
+                "keras_history": place(value),
+            }
+            return {"class_name": "__keras_tensor__", "config": config}
+        if isinstance(value, (list, tuple)) and symbolic_in(value):
+            return [written(item) for item in value]
+        if isinstance(value, Mapping) and symbolic_in(value):
+            return {key: written(item) for key, item in value.items()}
+        return registry.serialize(value)
+
+    args, kwargs = node.args, node.kwargs
+    if isinstance(node.operation, OpCall):
+        named = _arguments(node)
+        args = [v for k, v in named.items() if k in node.operation.fn.tensor_arguments]
+        kwargs = {}
+    return {
+        "args": [written(value) for value in args],
+        "kwargs": {name: written(value) for name, value in kwargs.items()},
+    }
+
+
+# Reading ------------------------------------------------------------------------------------
+
+
+def read(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """`(inputs, outputs, layers by name)` of the graph that a config describes."""
+    made: dict[str, Any] = {}
+    tensors: dict[tuple[str, int, int], KerasTensor] = {}
+    waiting: dict[str, list[tuple[str, int]]] = {}
+    ready: list[tuple[str, int]] = []
+    nodes: dict[tuple[str, int], dict] = {}
+    missing: dict[tuple[str, int], int] = {}
+
+    def made_tensors(name: str, call: int, outputs) -> None:
+        for i, tensor in enumerate(symbolic_in(outputs)):
+            tensors[name, call, i] = tensor
+        for call_of in waiting.pop(f"{name}\n{call}", []):
+            missing[call_of] -= 1
+            if not missing[call_of]:
+                ready.append(call_of)
+
+    for entry in config["layers"]:
+        name = entry["config"].get("name") or entry["name"]
+        made[name] = _read_operation(entry)
+        for call, node in enumerate(entry.get("inbound_nodes") or []):
+            node = node if isinstance(node, dict) else _old_node(node)
+            key = name, call
+            nodes[key] = node
+            needs = {(history[0], history[1]) for history in _histories(node)}
+            missing[key] = len(needs)
+            for source, index in needs:
+                waiting.setdefault(f"{source}\n{index}", []).append(key)
+            if not needs:
+                ready.append(key)
+    for name, operation in made.items():
+        if isinstance(operation, Layer) and not isinstance(operation, type):
+            if operation._inbound_nodes and not operation._inbound_nodes[0].inputs:
+                made_tensors(name, 0, operation._inbound_nodes[0].outputs)
+    while ready:
+        name, call = ready.pop()
+        args, kwargs = _filled(nodes.pop((name, call)), tensors)
+        made_tensors(name, call, made[name](*args, **kwargs))
+    if nodes:
+        name = next(iter(nodes))[0]
+        raise ValueError(
+            f"The graph has a circle, or a call of {name!r} whose inputs do not exist."
+        )
+    find = lambda history: tensors[history[0], int(history[1]), int(history[2])]
+    places = [_places(config[key], find) for key in ("input_layers", "output_layers")]
+    return places[0], places[1], made
+
+
+def _places(value: Any, find) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _places(item, find) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and len(value) >= 3 and isinstance(value[0], str):
+        return find(value)
+    found = [_places(item, find) for item in value]
+    return found
+
+
+def _read_operation(entry: dict[str, Any]) -> Any:
+    module = entry.get("module") or ""
+    if ".ops." in f"{module}." and not registry.custom(entry.get("registered_name") or ""):
+        fn = getattr(ops, snake_case(entry["class_name"]), None)
+        settings = {k: v for k, v in entry["config"].items() if k not in ("name", "dtype")}
+        if fn is None or not hasattr(fn, "tensor_arguments"):
+            raise ValueError(f"The file names {entry['class_name']!r}, which is no operation.")
+        return lambda *args, **kwargs: fn(*args, **kwargs, **registry.deserialize(settings))
+    return registry.deserialize(entry, kind="layers")
+
+
+def _histories(node: Any) -> list:
+    if isinstance(node, Mapping):
+        if node.get("class_name") == "__keras_tensor__":
+            return [node["config"]["keras_history"]]
+        return [found for value in node.values() for found in _histories(value)]
+    if isinstance(node, (list, tuple)):
+        return [found for value in node for found in _histories(value)]
+    return []
+
+
+def _filled(node: dict[str, Any], tensors: dict) -> tuple[list, dict]:
+    def value(config):
+        if isinstance(config, Mapping) and config.get("class_name") == "__keras_tensor__":
+            name, call, output = config["config"]["keras_history"]
+            return tensors[name, call, output]
+        if isinstance(config, Mapping) and "class_name" not in config:
+            return {key: value(item) for key, item in config.items()}
+        if isinstance(config, (list, tuple)):
+            return [value(item) for item in config]
+        return registry.deserialize(config)
+
+    kwargs = {name: value(item) for name, item in node["kwargs"].items()}
+    return [value(item) for item in node["args"]], {
+        k: v for k, v in kwargs.items() if v is not None
+    }
+
+
+def _old_node(node: list) -> dict[str, Any]:
+    """A call as Keras 2 wrote it: `[[layer, call, output, kwargs], ...]`."""
+    rows = node if node and isinstance(node[0], list) else [node]
+    tensors = [
+        {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": None, "dtype": None, "keras_history": list(row[:3])},
+        }
+        for row in rows
+    ]
+    kwargs = rows[0][3] if rows and len(rows[0]) > 3 else {}
+    return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs}

@@ -1,0 +1,294 @@
+"""Model: a layer made of layers, which can be trained, looked at and saved."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from keraunos import saving
+from keraunos.core import masks, naming, registry, tree
+from keraunos.core.graph import KerasTensor
+from keraunos.data.arrays import Arrays
+from keraunos.data.source import as_arrays
+from keraunos.layers import InputLayer
+from keraunos.layers.layer import Layer, plain_shape
+from keraunos.models import graph as graphs
+from keraunos.models.graph import Graph
+from keraunos.models.summary import summary
+from keraunos.training.trainer import Trainer
+
+
+@registry.export("models.Model")
+@registry.export("Model")
+class Model(Trainer):
+    """A layer with `fit`. `Model(inputs, outputs)` makes one out of a graph.
+
+    A subclass makes layers in `__init__` and uses them in `call`.
+
+    Args:
+        inputs: A symbolic tensor, or nested lists and dicts of them.
+        outputs: What was computed from them.
+        name: Made from the class name by default.
+    """
+
+    _not_mine = Layer._not_mine | {"_graph", "_compiled", "_predictors"}
+    _graph: Graph | None = None
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Model and (args or "inputs" in kwargs or "outputs" in kwargs):
+            cls = Functional
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        given = dict(zip(("inputs", "outputs", "name"), args))
+        given |= {name: kwargs.pop(name) for name in ("inputs", "outputs") if name in kwargs}
+        if "name" in given:
+            kwargs["name"] = given.pop("name")
+        if given and len(given) < 2:
+            absent = ({"inputs", "outputs"} - given.keys()).pop()
+            raise TypeError(f"Model() needs `inputs` and `outputs`; `{absent}` is missing.")
+        if "trainable" in kwargs and kwargs["trainable"] is None:
+            kwargs.pop("trainable")
+        super().__init__(**kwargs)
+        if given:
+            self._set_graph(given["inputs"], given["outputs"])
+
+    def _set_graph(self, inputs: Any, outputs: Any) -> None:
+        self._graph = Graph(inputs, outputs, naming.auto_name("function"))
+        self._layers = self._graph.layers
+        self.built = True
+        if not self._trainable:
+            self.trainable = False
+
+    # Computing -----------------------------------------------------------------------------
+
+    def call(self, inputs, training=None, mask=None):
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define `call(self, inputs)`, or be made as "
+                "`Model(inputs, outputs)`."
+            )
+        if mask is not None:
+            for leaf, its in zip(jax.tree.leaves(inputs), tree.flatten(mask)):
+                masks.set_mask(leaf, its)
+        return self._graph.run(self._graph.fitted(inputs))
+
+    def __call__(self, *args, **kwargs):
+        if self._graph is not None and args:
+            args = (self._graph.arranged(args[0]), *args[1:])
+        return super().__call__(*args, **kwargs)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None if self._graph is not None else previous_mask
+
+    def _pass_masks(self, inputs, previous, outputs) -> None:
+        """Layers within have passed them already."""
+        if self._graph is None and type(self).compute_mask is not Model.compute_mask:
+            super()._pass_masks(inputs, previous, outputs)
+
+    @property
+    def _symbolic_outputs(self) -> Any:
+        """The outputs as symbolic tensors, where they are known without a call."""
+        return None if self._graph is None else self._graph._outputs_struct
+
+    def _standard_inputs(self, x: Any) -> Any:
+        if self._graph is None or not _is_arrays(x):
+            return x
+        x = self._graph.arranged(as_arrays(x))
+        leaves = jax.tree.leaves(x)
+        for value, symbol, name in zip(leaves, self._graph._inputs, self._graph.input_names):
+            graphs.check(value.shape, symbol, name, rows_only=True)
+        return x
+
+    def _source(self, x, y=None, sample_weight=None, batch_size=None, **options) -> Any:
+        data = super()._source(x, y, sample_weight, batch_size, **options)
+        if self._graph is not None and isinstance(data, Arrays):
+            for symbol, name in zip(self._graph._inputs, self._graph.input_names):
+                size = symbol.shape[0]
+                if size is not None and (data.batch_size != size or data.size % size):
+                    raise ValueError(
+                        f"The input {name!r} of the model has shape {symbol.shape}: its batch size "
+                        f"is fixed to {size}, but {data.size} samples in batches of "
+                        f"{data.batch_size} give other batches. Pass `batch_size={size}` and a "
+                        "multiple of it in samples."
+                    )
+        return data
+
+    # Looking inside --------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly within the model."""
+        if self._graph is not None:
+            return list(self._graph.layers)
+        return self._flatten_layers(include_self=False, recursive=False)
+
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError(
+            "`Model.layers` is reserved; use another name for an attribute that holds layers."
+        )
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name, or at this place in `layers`."""
+        if (name is None) == (index is None):
+            raise ValueError("`get_layer` needs either a `name` or an `index`.")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"There is no layer {index}: the model has {len(self.layers)}.")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in self.layers]
+        raise ValueError(f"No layer is called {name!r}. The layers are {', '.join(names)}.")
+
+    @property
+    def operations(self) -> list:
+        """All operations of the graph, layers and functions of `keras.ops`."""
+        return [] if self._graph is None else list(self._graph.ordered_operations)
+
+    @property
+    def inputs(self) -> Any:
+        return None if self._graph is None else list(self._graph._inputs)
+
+    @property
+    def outputs(self) -> Any:
+        return None if self._graph is None else list(self._graph._outputs)
+
+    @property
+    def input(self) -> Any:
+        return super().input if self._graph is None else self._graph._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        return super().output if self._graph is None else self._graph._outputs_struct
+
+    @property
+    def input_names(self) -> list[str]:
+        return list(self._known_graph("input_names").input_names)
+
+    @property
+    def output_names(self) -> Any:
+        return None if self._graph is None else list(self._graph.output_names)
+
+    @property
+    def input_shape(self) -> Any:
+        return jax.tree.map(lambda t: t.shape, self._known_graph("input_shape")._inputs_struct)
+
+    @property
+    def output_shape(self) -> Any:
+        return jax.tree.map(lambda t: t.shape, self._known_graph("output_shape")._outputs_struct)
+
+    def _known_graph(self, attribute: str) -> Graph:
+        if self._graph is None:
+            raise AttributeError(
+                f"`{self.name}` has no `{attribute}`: it is not made of a graph. Only "
+                "functional models, and Sequential ones that know their input, have it."
+            )
+        return self._graph
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the variables, for inputs of these shapes: of a list or dict of them, if several."""
+        if self._graph is not None:
+            return
+        if input_shape is None:
+            raise ValueError("`build` needs the shape of the input, its batch included.")
+        self._rehearse(tree.map_shapes(KerasTensor, input_shape))
+
+    def _ensure_built(self, given: dict[str, Any]) -> None:
+        if type(self).build is Model.build and not self.built:
+            inputs = jax.tree.leaves(next(iter(given.values()), None))
+            if inputs and all(hasattr(x, "shape") for x in inputs):
+                self._build_shapes = {
+                    "input_shape": jax.tree.map(plain_shape, next(iter(given.values())))
+                }
+            self.built = True  # its layers are built when they are called, which is next
+        super()._ensure_built(given)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print the layers, their output shapes and numbers of parameters."""
+        summary(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )
+
+    # Files --------------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the model to a `.keras` file: layers, weights, and what `compile` was told."""
+        saving.save_model(self, filepath, overwrite=overwrite, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the weights to a `.weights.h5` file."""
+        saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read weights that `save_weights`, or `save`, wrote."""
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON, for `model_from_json`; `kwargs` are those of `json.dumps`."""
+        return json.dumps(registry.serialize(self), **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        if self._graph is None or type(self).__init__ not in (Model.__init__, Functional.__init__):
+            return super().get_config()
+        return {"name": self.name, "trainable": self._trainable} | self._graph.config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping | None = None):
+        with registry.CustomObjectScope(custom_objects):
+            if "layers" not in config or "input_layers" not in config:
+                return super().from_config(config)
+            inputs, outputs, _ = graphs.read(config)
+            given = {k: config[k] for k in ("name", "trainable") if config.get(k) is not None}
+            return cls(inputs, outputs, **given)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return None if self._graph is not None else super().get_build_config()
+
+
+@registry.export("models.Functional")
+@registry.export("Functional")
+class Functional(Model):
+    """The model between the inputs and outputs of a graph."""
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any):
+        super().__init__(inputs, outputs, name=name, **kwargs)
+
+
+def _is_arrays(x: Any) -> bool:
+    return hasattr(x, "shape") or isinstance(x, (list, tuple, Mapping))
+
+
+def model_from_json(json_string: str, custom_objects: Mapping | None = None) -> Any:
+    """The model that `to_json` described, with new weights."""
+    return registry.deserialize(json.loads(json_string), custom_objects, kind="models")
+
+
+def load_model(filepath: Any, *args: Any, **kwargs: Any) -> Any:
+    """Read what `save` wrote."""
+    return saving.load_model(filepath, *args, **kwargs)
+
+
+def save_model(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+    """Write what `load_model` reads."""
+    saving.save_model(model, filepath, overwrite=overwrite, **kwargs)
+
+
+__all__ = ["Functional", "InputLayer", "Model", "load_model", "model_from_json", "save_model"]

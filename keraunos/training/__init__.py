@@ -1,0 +1,1 @@
+"""The step, the program that runs it many times, and the loop of epochs around it."""

@@ -1,0 +1,113 @@
+"""A step, compiled to run any number of times in one call of the device.
+
+Nothing here knows of epochs, callbacks or progress bars. A `Program` is a pure
+`step(state, batch) -> (out, state)` and the variables whose values are its state. A
+`Pacer` says how many steps may pass before somebody looks.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keraunos.core.state import Variable, give_back, lend
+
+
+class Program:
+    """Runs a step over the batches of a feed, on the values of some variables.
+
+    While it runs the arrays are its own (they are donated); when it returns, the variables
+    hold the new ones. How many steps a call runs is data, not shape, so one compilation
+    serves every count, and the numbers do not depend on it.
+
+    Args:
+        step: `(state, batch) -> (out, state)`, pure; the state is a tuple of lists of arrays.
+        groups: The lists of variables that the state stands for, in the same order.
+        pick: `(feed, i) -> batch`, inside of the program.
+        keep: "last" returns the last step's out; "all" every step's, stacked.
+        eager: Run the step as it is, uncompiled, batch by batch.
+    """
+
+    def __init__(
+        self,
+        step: Callable,
+        groups: tuple[list[Variable], ...],
+        pick: Callable,
+        keep: str = "last",
+        eager: bool = False,
+    ):
+        self.step = step if eager else jax.jit(step, inline=True)  # traced once, used twice
+        self.groups, self.pick, self.keep = groups, pick, keep
+        self.most = 1 if eager else math.inf
+        self._run = (
+            self._eagerly
+            if eager
+            else jax.jit(self._loop, donate_argnums=0, static_argnames="room")
+        )
+
+    def __call__(self, feed: Any, start: int, count: int, room: int = 0) -> Any:
+        """Run `count` steps from `start` on; the out of the last, or of all, `room` at most."""
+        state = lend(*self.groups)
+        out, state = self._run(state, feed, np.int32(start), np.int32(count), room=room)
+        give_back(self.groups, state)
+        return out
+
+    def _loop(self, state, feed, start, count, room):
+        spec, _ = jax.eval_shape(self.step, state, self.pick(feed, start))
+        rows = (room,) if self.keep == "all" else ()
+        outs = jax.tree.map(lambda x: jnp.zeros((*rows, *x.shape), x.dtype), spec)
+
+        def body(i, carry):
+            state, outs = carry
+            out, state = self.step(state, self.pick(feed, start + i))
+            if self.keep == "all":
+                out = jax.tree.map(lambda room, x: room.at[i].set(x), outs, out)
+            return state, out
+
+        state, outs = jax.lax.fori_loop(0, count, body, (state, outs))
+        return outs, state
+
+    def _eagerly(self, state, feed, start, count, room):
+        out, state = self.step(state, jax.tree.map(jnp.asarray, self.pick(feed, int(start))))
+        if self.keep == "all":
+            out = jax.tree.map(lambda x: x[None], out)
+        return out, state
+
+
+class Pacer:
+    """Says how many steps to run before control comes back.
+
+    Few at first, then as many as fit into `patience` seconds, which is never so long that
+    Ctrl-C would go unheard.
+
+    Args:
+        patience: Seconds that callbacks can wait; 0 means every step.
+        fixed: A number the user asked for, as `steps_per_execution`.
+    """
+
+    longest = 0.5
+
+    def __init__(self, patience: float = math.inf, fixed: int | None = None):
+        self.patience = min(patience, self.longest)
+        self.fixed = 1 if patience == 0 and not fixed else fixed
+        self.length = self.fixed or 1
+
+    def runs(self, steps: int, most: float = math.inf) -> Iterator[tuple[int, int]]:
+        """Pairs `(start, count)` that cover `steps` steps, each timed while it is out."""
+        start = 0
+        while start < steps:
+            count = int(min(self.length, steps - start, most))
+            began = time.perf_counter()
+            yield start, count
+            self._ran(count, time.perf_counter() - began)
+            start += count
+
+    def _ran(self, count: int, seconds: float) -> None:
+        if self.fixed:
+            return
+        fit = count * self.patience / max(seconds, 1e-9)
+        self.length = max(1, int(min(fit, 8 * count)))  # the first runs also compile
