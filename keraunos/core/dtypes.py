@@ -1,5 +1,6 @@
 """Dtype names, and the policies that give a layer its compute and variable dtypes."""
 
+import functools
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -35,6 +36,34 @@ def is_float_dtype(dtype: Any) -> bool:
 def is_int_dtype(dtype: Any) -> bool:
     """Whether `dtype` is a signed or unsigned integer."""
     return standardize_dtype(dtype).startswith(("int", "uint"))
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype of a result of operands of `dtypes`; `floatx()` for none.
+
+    JAX's rules: the types `bool`, `int` and `float` stand for Python numbers, which adapt to the
+    dtypes of tensors. Sixty-four bits become thirty-two, as JAX computes.
+    """
+    numbers = {dtype for dtype in dtypes if dtype in (bool, int, float)}
+    names = [standardize_dtype(dtype) for dtype in dtypes if dtype not in (bool, int, float)]
+    if "string" in names:
+        raise ValueError("Strings have no arithmetic: 'string' cannot be promoted to a dtype.")
+    if not names and not numbers:
+        return config.floatx()
+    result = functools.reduce(jnp.promote_types, names or ["bool"], jnp.dtype("bool"))
+    if float in numbers and not jnp.issubdtype(result, jnp.inexact):
+        return config.floatx()
+    if int in numbers and result.name == "bool":
+        return "int32"
+    return _THIRTY_TWO.get(result.name, result.name)
+
+
+_THIRTY_TWO = {
+    "int64": "int32",
+    "uint64": "uint32",
+    "float64": "float32",
+    "complex128": "complex64",
+}
 
 
 def is_float(value: Any) -> bool:

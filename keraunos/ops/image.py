@@ -1,0 +1,1 @@
+"""Public `keras.ops.image`: images resized, moved, cut up and recolored."""

@@ -1,0 +1,1 @@
+"""Segments, logarithms of sums, the largest, Fourier transforms, norms, error functions."""
