@@ -299,7 +299,9 @@ def deserialize(
     if name in _PLAIN:
         return _PLAIN[name](inner)
     if name in ("function", "type"):
-        return _known_to_user(config.get("registered_name") or inner, inner)
+        ours = (_by_path.get(f"{home}.{inner}") for home in ([kind] if kind else PACKAGES))
+        found = custom(config.get("registered_name") or inner) or custom(inner)
+        return found or next(filter(None, ours), None) or _known_to_user(inner, inner)
     return _build(_class_of(config, kind), config)
 
 

@@ -82,7 +82,7 @@ class Loss(Configurable):
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = numbers_to_arrays(y_true), numbers_to_arrays(y_pred)
         found = [masks.get_mask(leaf) for leaf in jax.tree.leaves(y_pred)]
-        y_true = jax.tree.map(functools.partial(_target, dtype=self.dtype), y_true)
+        y_true = jax.tree.map(functools.partial(as_target, dtype=self.dtype), y_true)
         y_pred = jax.tree.map(lambda leaf: jnp.asarray(tensor(leaf), self.dtype), y_pred)
         losses = jnp.asarray(self.call(y_true, y_pred))
         found = [mask for mask in (*found, masks.get_mask(losses)) if mask is not None]
@@ -140,8 +140,13 @@ def of(fn: Callable, name: str | None = None) -> Callable[[type], type]:
     Annotated names of the class are arguments of `fn`; `reduction`, `name` and `dtype`
     follow them, unless they are given another place.
     """
-    taken = list(inspect.signature(fn).parameters)[2:]
     shared = {"reduction": "sum_over_batch_size", "name": name or fn.__name__, "dtype": None}
+    return calling(fn, shared, Loss.__init__, lambda own: own | shared)
+
+
+def calling(fn: Callable, shared: dict, base_init: Callable, order: Callable):
+    """Make a class of `fn`: its annotated names and `shared`, in `order`, are its arguments."""
+    taken = list(inspect.signature(fn).parameters)[2:]
 
     def decorate(cls: type) -> type:
         own = {key: vars(cls)[key] for key in inspect.get_annotations(cls)}
@@ -154,7 +159,7 @@ def of(fn: Callable, name: str | None = None) -> Callable[[type], type]:
                 checked(self)
 
         cls.fn, cls.__post_init__ = staticmethod(fn), __post_init__  # type: ignore[attr-defined]
-        return declare(cls, [Field(*pair) for pair in (own | shared).items()], Loss.__init__)
+        return declare(cls, [Field(*pair) for pair in order(own).items()], base_init)
 
     return decorate
 
@@ -171,7 +176,7 @@ def numbers_to_arrays(structure: Any) -> Any:
     return type(structure)(map(numbers_to_arrays, structure))
 
 
-def _target(value, dtype: str) -> jax.Array:
+def as_target(value, dtype: str) -> jax.Array:
     """`value` as floats; class numbers in no less than float32, which is exact for them."""
     value = jnp.asarray(tensor(value))
     if not jnp.issubdtype(value.dtype, jnp.floating):
