@@ -12,46 +12,26 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from keraunos.core import dtypes, errors, masks, naming, registry, state, tree
-from keraunos.core.fields import Configurable, did_you_mean, fields, option
+from keraunos.core.fields import Configurable, did_you_mean
 from keraunos.core.graph import KerasTensor, Operation, abstract, symbolic_in
-from keraunos.core.state import Stateful, StatelessScope, Variable
-from keraunos.layers.spec import InputSpec
+from keraunos.core.state import StatelessScope, Variable
+from keraunos.layers.holder import Holder
+from keraunos.layers.spec import InputSpec, Options
 
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
 _depth: contextvars.ContextVar[int] = contextvars.ContextVar("depth", default=0)
 
 
-class _Options:
-    """The arguments that all layers take by keyword, as editors and type checkers see them."""
-
-    if TYPE_CHECKING:
-        activity_regularizer: Any = option()
-        trainable: Any = option(default=True)
-        dtype: Any = option()
-        autocast: bool = option(default=True)
-        name: Any = option()
-        input_shape: Any = option()
-        batch_input_shape: Any = option()
-        input_dim: Any = option()
-        input_length: Any = option()
-        batch_size: Any = option()
-        weights: Any = option()
-
-
-if TYPE_CHECKING:
-    _Options = fields(_Options)
-
-
 @registry.export("Layer")
 @registry.export("layers.Layer")
-class Layer(_Options, Operation, Stateful):
+class Layer(Options, Operation, Holder):
     """A function of tensors that owns variables.
 
     Subclasses define `call(inputs, ...)` and, if they have variables, `build(input_shape)`,
@@ -69,8 +49,6 @@ class Layer(_Options, Operation, Stateful):
         weights: Arrays to start from, as `set_weights` takes them.
     """
 
-    _not_mine: ClassVar[frozenset[str]] = frozenset({"_inbound_nodes"})
-    _within_layers: ClassVar[bool] = True
     _takes: ClassVar[frozenset[str]] = frozenset()
     supports_masking: bool = False
     input_spec: Any = None
@@ -357,198 +335,6 @@ class Layer(_Options, Operation, Stateful):
         for leaf, mask in zip(leaves, jax.tree.leaves(found, is_leaf=tree.is_none)):
             if mask is not None:
                 masks.set_mask(leaf, mask)
-
-    # Variables ---------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: str = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-    ) -> Variable:
-        """Make a variable that belongs to this layer.
-
-        Args:
-            initializer: "glorot_uniform" for floats, "zeros" for other dtypes by default.
-            dtype: The layer's `variable_dtype` by default.
-        """
-        if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
-            shape, name = (None if isinstance(initializer, str) else initializer), shape
-            initializer = None
-        dtype = dtypes.standardize_dtype(dtype or self.variable_dtype)
-        if initializer is None:
-            initializer = "glorot_uniform" if dtypes.is_float_dtype(dtype) else "zeros"
-        variable = Variable(
-            registry.find("initializers", initializer),
-            shape=() if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape)),
-            dtype=dtype,
-            trainable=trainable,
-            autocast=autocast,
-            aggregation=aggregation,
-            name=name,
-            regularizer=registry.find("regularizers", regularizer),
-            constraint=registry.find("constraints", constraint),
-        )
-        variable.overwrite_with_gradient = overwrite_with_gradient
-        variable.trainable = trainable and self._trainable
-        self._made.append(variable)
-        return variable
-
-    def weight(self, name: str, shape, role: str | None = None, **options) -> None:
-        """Make the variable `self.<name>`, under the layer's own `<role>_initializer`,
-        `<role>_regularizer` and `<role>_constraint`; the role is the name by default."""
-        rules = {
-            rule: getattr(self, f"{role or name}_{rule}", None)
-            for rule in ("initializer", "regularizer", "constraint")
-        }
-        setattr(self, name, self.add_weight(shape, name=name, **{**rules, **options}))
-
-    def _children(self, kind: type) -> list:
-        return [child for child in state.walk(self) if isinstance(child, kind)]
-
-    @property
-    def variables(self) -> list[Variable]:
-        """All variables of the layer and of those within it, also the states of seeds."""
-        return state.gather(self, lambda child: child._within_layers)
-
-    @property
-    def weights(self) -> list[Variable]:
-        """The variables that a saved model holds: `variables` without the states of seeds."""
-        return state.gather(self, lambda child: isinstance(child, Layer))
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        return [v for v in self.variables if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        trained = set(map(id, self.trainable_variables))
-        return [v for v in self.variables if id(v) not in trained]
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        return [v for v in self.weights if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        trained = set(map(id, self.trainable_weights))
-        return [v for v in self.weights if id(v) not in trained]
-
-    @property
-    def metrics(self) -> list:
-        """The metrics held by the layer and by those within it."""
-        from_here = [c for c in state.walk(self) if getattr(c, "_is_metric", False)]
-        return from_here + [m for layer in self._children(Layer) for m in layer.metrics]
-
-    @property
-    def metrics_variables(self) -> list[Variable]:
-        return [variable for metric in self.metrics for variable in metric.variables]
-
-    @property
-    def trainable(self) -> bool:
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for child in state.walk(self):
-            if isinstance(child, Variable):
-                child.trainable = bool(value) and child.made_trainable
-            elif isinstance(child, Layer):
-                child.trainable = value
-
-    def get_weights(self) -> list[np.ndarray]:
-        """The values of `weights`, as copies."""
-        return [variable.numpy() for variable in self.weights]
-
-    def set_weights(self, weights) -> None:
-        """Put arrays, in the order and shapes of `get_weights`, into the variables."""
-        weights, variables = list(weights), self.weights
-        if len(weights) != len(variables):
-            raise ValueError(
-                f"{self._who} has {len(variables)} weights, got {len(weights)} arrays."
-            )
-        for variable, value in zip(variables, weights):
-            if tuple(np.shape(value)) != variable.shape:
-                raise ValueError(
-                    f"{self._who}: weight {variable.path} has shape {variable.shape}, "
-                    f"got an array of shape {tuple(np.shape(value))}."
-                )
-        for variable, value in zip(variables, weights):
-            variable.assign(value)
-
-    def count_params(self) -> int:
-        """How many numbers `weights` hold."""
-        if not self.built:
-            raise ValueError(
-                f"{self._who} is not built yet, so it has no weights to count. Call it on data, "
-                "or `build(input_shape)`."
-            )
-        return sum(variable.size for variable in self.weights)
-
-    def save_own_variables(self, store) -> None:
-        """Put the layer's own variables into `store`, a dict of arrays."""
-        for i, variable in enumerate(self._own_variables()):
-            store[str(i)] = variable
-
-    def load_own_variables(self, store) -> None:
-        """Take the layer's own variables from `store`, a dict of arrays."""
-        own = self._own_variables()
-        if len(store.keys()) != len(own):
-            built = "" if self.built or own else " It was not built before its weights were loaded."
-            raise ValueError(
-                f"{self._who} has {len(own)} variables, the file holds {len(store.keys())} "
-                f"for it.{built}"
-            )
-        for i, variable in enumerate(own):
-            variable.assign(np.asarray(store[str(i)]))
-
-    def _own_variables(self) -> list[Variable]:
-        own = [v for v in state.walk(self) if isinstance(v, Variable)]
-        return sorted(own, key=lambda variable: not variable.made_trainable)
-
-    # Losses ------------------------------------------------------------------------------
-
-    def add_loss(self, loss) -> None:
-        """Add a scalar, or a list of them, to what training minimizes."""
-        for item in loss if isinstance(loss, (list, tuple)) else [loss]:
-            if scope := state.current_scope():
-                scope.add_loss(item, owner=self)
-            else:
-                self._losses.append(item)
-
-    @property
-    def losses(self) -> list:
-        """What `add_loss` collected in the last call, and the penalties on the weights."""
-        layers = self._flatten_layers()
-        if scope := state.current_scope():
-            owners = set(map(id, layers))
-            added = [loss for owner, loss in scope.collected if id(owner) in owners]
-        else:
-            added = [loss for layer in layers for loss in layer._losses]
-        return added + [v.regularizer(v) for v in self.trainable_weights if v.regularizer]
-
-    def _clear_losses(self) -> None:
-        for layer in self._flatten_layers():
-            layer._losses.clear()
-
-    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list["Layer"]:
-        """The layers within this one, each before those it holds."""
-        found = {id(self): self} if include_self else {}
-        stack = list(reversed(self._children(Layer)))
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in found and layer is not self:
-                found[id(layer)] = layer
-                stack += reversed(layer._children(Layer)) if recursive else ()
-        return list(found.values())
 
     # The same layer as a pure function ---------------------------------------------------
 

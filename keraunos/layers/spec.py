@@ -12,15 +12,37 @@ Shared arguments, described once for all layers that have them:
   or one for each.
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from keraunos.core import registry
 from keraunos.core.dtypes import standardize_dtype
-from keraunos.core.fields import via
+from keraunos.core.fields import fields, option, via
 
 Initializer = Annotated[Any, via(lambda value: registry.find("initializers", value))]
 Regularizer = Annotated[Any, via(lambda value: registry.find("regularizers", value))]
 Constraint = Annotated[Any, via(lambda value: registry.find("constraints", value))]
+
+
+if TYPE_CHECKING:
+
+    @fields
+    class Options:
+        activity_regularizer: Any = option()
+        trainable: Any = option(default=True)
+        dtype: Any = option()
+        autocast: bool = option(default=True)
+        name: Any = option()
+        input_shape: Any = option()
+        batch_input_shape: Any = option()
+        input_dim: Any = option()
+        input_length: Any = option()
+        batch_size: Any = option()
+        weights: Any = option()
+
+else:
+
+    class Options:
+        """The arguments that all layers take by keyword, as editors and type checkers see them."""
 
 
 @registry.export("layers.InputSpec")
