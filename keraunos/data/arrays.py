@@ -75,8 +75,8 @@ def standard(array: Any) -> Any:
     array = np.asarray(array) if not hasattr(array, "dtype") else array
     if array.dtype.kind == "f" and array.dtype != config.floatx():
         return array.astype(config.floatx())
-    if array.dtype in (np.int64, np.uint64):
-        return array.astype(array.dtype.name.replace("64", "32"))
+    if str(array.dtype) in ("int64", "uint64"):
+        return array.astype(str(array.dtype).replace("64", "32"))
     return array
 
 

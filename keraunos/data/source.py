@@ -161,9 +161,9 @@ class _Items:
         self.sequence.on_epoch_end()
 
 
-def _stream(x, steps, class_weight, shuffle) -> Stream:
+def _stream(x: Any, steps: int | None, class_weight: dict | None, shuffle: Any) -> Stream:
     if hasattr(x, "__getitem__") and hasattr(x, "on_epoch_end"):
-        batches: Iterable = _Items(x, bool(shuffle) and x is not None)
+        batches: Iterable = _Items(x, bool(shuffle))
         steps = steps or len(x)
         restarts = True
     else:

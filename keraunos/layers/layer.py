@@ -52,6 +52,8 @@ class Layer(Options, Operation, Holder):
     _takes: ClassVar[frozenset[str]] = frozenset()
     supports_masking: bool = False
     input_spec: Any = None
+    made_at: str | None
+    _given: tuple[tuple, dict]
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)

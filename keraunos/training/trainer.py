@@ -35,7 +35,7 @@ STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
 class Compiled:
     """What `compile` was told, and what it made of it."""
 
-    optimizer: Optimizer | None
+    optimizer: Any
     loss: CompiledLoss | None
     metrics: CompiledMetrics | None
     tracker: Mean
@@ -347,7 +347,9 @@ class Trainer(Layer):
         held_out = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            held_out = self._source(*unpack(validation_data), size, steps=validation_steps)
+            held_out = self._source(
+                *unpack(validation_data), batch_size=size, steps=validation_steps
+            )
         self._make_ready(data.first(), training=True)
         callbacks = self._callback_list(callbacks, verbose, epochs, data.num_batches)
         program = self._program("train", data.pick)
@@ -579,7 +581,7 @@ class Trainer(Layer):
 
     def _make_ready(self, batch: tuple, training: bool, targets: bool = True) -> None:
         """Make the variables that are not there yet, of layers, metrics and optimizer."""
-        x, y, sample_weight = unpack(batch)
+        x, y, _ = unpack(batch)
         compiled = self._compiled
         parts = [p for p in (compiled.loss, compiled.metrics) if p is not None] if compiled else []
         missing = [part for part in parts if not part.built] if targets and y is not None else []
