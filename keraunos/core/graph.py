@@ -16,7 +16,7 @@ import numpy as np
 
 from keraunos.core import errors, masks, naming
 from keraunos.core.fields import Configurable
-from keraunos.core.state import StatelessScope, Variable
+from keraunos.core.state import StatelessScope, Variable, current_scope
 
 Tensor = Annotated[Any, "tensor"]  # one tensor, or anything an array can be made of; or None
 Tensors = Annotated[Any, "tensors"]  # a sequence of tensors
@@ -301,8 +301,20 @@ def _trace(fn: Callable, tensors: list[KerasTensor], rebuild: Callable, size: Ca
         return outputs, [masks.get_mask(leaf) for leaf in jax.tree.leaves(outputs)]
 
     specs = [jax.ShapeDtypeStruct(_filled(t.shape, size), t.dtype) for t in tensors]
-    with StatelessScope():
+    with SymbolicScope():
         return jax.eval_shape(run, *specs)
+
+
+class SymbolicScope(StatelessScope):
+    """Within it only the shapes of values matter: nothing is computed."""
+
+
+def in_symbolic_scope() -> bool:
+    """Whether shapes are being traced."""
+    scope = current_scope()
+    while scope is not None and not isinstance(scope, SymbolicScope):
+        scope = scope._outer
+    return scope is not None
 
 
 def _stand_in(mask, leaf):

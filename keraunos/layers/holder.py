@@ -4,14 +4,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keraunos.core import dtypes, registry, state
+from keraunos import constraints, initializers, regularizers
+from keraunos.core import dtypes, state
 from keraunos.core.state import Stateful, Variable
 
 
 class Holder(Stateful):
     """Owns variables and other holders, found by walking its attributes."""
 
-    _not_mine: ClassVar[frozenset[str]] = frozenset({"_inbound_nodes"})
+    _not_mine: ClassVar[frozenset[str]] = frozenset({"_inbound_nodes", "_given"})
     _within_layers: ClassVar[bool] = True
 
     built: bool
@@ -53,15 +54,15 @@ class Holder(Stateful):
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float_dtype(dtype) else "zeros"
         variable = Variable(
-            registry.find("initializers", initializer),
+            initializers.get(initializer),
             shape=() if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape)),
             dtype=dtype,
             trainable=trainable,
             autocast=autocast,
             aggregation=aggregation,
             name=name,
-            regularizer=registry.find("regularizers", regularizer),
-            constraint=registry.find("constraints", constraint),
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
         )
         variable.overwrite_with_gradient = overwrite_with_gradient
         variable.trainable = trainable and self._trainable

@@ -14,13 +14,14 @@ Shared arguments, described once for all layers that have them:
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from keraunos import constraints, initializers, regularizers
 from keraunos.core import registry
 from keraunos.core.dtypes import standardize_dtype
 from keraunos.core.fields import fields, option, via
 
-Initializer = Annotated[Any, via(lambda value: registry.find("initializers", value))]
-Regularizer = Annotated[Any, via(lambda value: registry.find("regularizers", value))]
-Constraint = Annotated[Any, via(lambda value: registry.find("constraints", value))]
+Initializer = Annotated[Any, via(initializers.get)]
+Regularizer = Annotated[Any, via(regularizers.get)]
+Constraint = Annotated[Any, via(constraints.get)]
 
 
 if TYPE_CHECKING:
