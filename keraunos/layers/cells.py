@@ -183,9 +183,10 @@ class Cell(Kernels, Layer):
     """What our cells share: two kernels and a bias, with a block of columns for each gate."""
 
     gates: ClassVar[int]
-    kernel: Variable = owned()
-    recurrent_kernel: Variable = owned()
-    bias: Variable = owned()
+    units: int
+    kernel: Variable
+    recurrent_kernel: Variable
+    bias: Variable | None
 
     def _set_up(self):
         self.state_size = self.output_size = self.units
@@ -226,29 +227,29 @@ class Cell(Kernels, Layer):
             # one matrix product, as in Keras.
             shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
             count = self.gates if self.recurrent_dropout else 1
-            masks = self._draw(self.dropout, (count, *shape), x.dtype)
+            masks = self._draw(count, self.dropout, shape, x.dtype)
             parts = [(x * m) @ k for m, k in zip(masks, jnp.split(kernel, count, -1))]
             y = jnp.concatenate(parts, -1)
         else:
             y = x @ kernel
-        return y if self.bias is None else y + self._input_bias()
+        bias, _ = self._biases()
+        return y if bias is None else y + bias
 
-    def _input_bias(self):
-        return self.bias.value
-
-    def _recurrent_bias(self):
-        return None
+    def _biases(self) -> tuple:
+        """What is added to the projection, and to the product with the states."""
+        return None if self.bias is None else self.bias.value, None
 
     def recurrent(self, batch, dtype, training: bool = False) -> Recurrent:
         """The weights that a step uses, and the masks of dropout for a sequence."""
         masks = None
         if training and self.recurrent_dropout:
-            shape = (self.gates, batch, self.units)
-            masks = self._draw(self.recurrent_dropout, shape, dtype)
-        return Recurrent(self.recurrent_kernel.value, self._recurrent_bias(), masks)
+            shape = (batch, self.units)
+            masks = jnp.stack(self._draw(self.gates, self.recurrent_dropout, shape, dtype))
+        return Recurrent(self.recurrent_kernel.value, self._biases()[1], masks)
 
-    def _draw(self, rate, shape, dtype):
-        return random.dropout(jnp.ones(shape, dtype), rate, seed=self.seed_generator)
+    def _draw(self, count, rate, shape, dtype) -> list:
+        ones = jnp.ones(shape, dtype)
+        return [random.dropout(ones, rate, seed=self.seed_generator) for _ in range(count)]
 
     def call(self, inputs, states, training=False):
         states = states if isinstance(states, (list, tuple)) else [states]
@@ -304,11 +305,9 @@ class GRUCell(Cell, Reset, Units):
     def _make_bias(self, width):
         self.weight("bias", (2, width) if self.reset_after else (width,))
 
-    def _input_bias(self):
-        return self.bias.value[0] if self.reset_after else self.bias.value
-
-    def _recurrent_bias(self):
-        return self.bias.value[1] if self.reset_after and self.bias is not None else None
+    def _biases(self) -> tuple:
+        bias, _ = super()._biases()
+        return (bias[0], bias[1]) if bias is not None and self.reset_after else (bias, None)
 
     @property
     def step(self) -> Callable:

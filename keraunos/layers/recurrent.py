@@ -191,6 +191,7 @@ class RNN(Layer):
         )
     }
     supports_masking = True
+    time_major: bool
 
     def __init__(
         self,
@@ -318,8 +319,6 @@ class RNN(Layer):
 
     def reset_state(self) -> None:
         """Let a stateful layer start from the initial states again."""
-        if not self.stateful:
-            raise ValueError(f"{self._who} has no states to reset: it is not `stateful`.")
         if self.memory is not None:
             batch = jax.tree.leaves(self.memory.states)[0].shape[0]
             jax.tree.map(lambda v, s: v.assign(s), self.memory.states, self._start(batch))
