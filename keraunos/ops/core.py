@@ -11,7 +11,6 @@ import numpy as np
 from keraunos.core import naming
 from keraunos.core.dtypes import is_float_dtype, standardize_dtype
 from keraunos.core.graph import (
-    KerasTensor,
     OpCall,
     Tensor,
     Tensors,
@@ -65,8 +64,8 @@ def convert_to_numpy(x: Any) -> np.ndarray:
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether `x` is a tensor; a variable, a list or a NumPy array is none."""
-    return isinstance(x, (jax.Array, KerasTensor))
+    """Whether `x` is a tensor with values; a variable, a NumPy array or a symbol is none."""
+    return isinstance(x, jax.Array)
 
 
 def shape(x: Any) -> tuple:
@@ -157,11 +156,14 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
 
 @op
 def slice(inputs: Tensor, start_indices: Tensors, shape: Any):
-    """The block of `inputs` that starts at `start_indices` and has the given shape."""
+    """The block of `inputs` that starts at `start_indices` and has the given shape.
+
+    A size of -1 is all that follows the start.
+    """
     inputs = jnp.asarray(inputs)
     sizes = [
-        size if isinstance(wanted, int) and wanted == -1 else wanted
-        for size, wanted in zip(inputs.shape, shape)
+        size - int(start) if isinstance(wanted, int) and wanted == -1 else wanted
+        for size, start, wanted in zip(inputs.shape, start_indices, shape)
     ]
     return jax.lax.dynamic_slice(inputs, _starts(start_indices), sizes)
 

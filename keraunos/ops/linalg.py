@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from keraunos.core.graph import Tensor, op
 from keraunos.ops.families import inexact, plain_axis
+from keraunos.ops.math import jvp
 
 
 def _matrices(name: str, x: Any, square: bool = False):
@@ -21,7 +22,10 @@ def _matrices(name: str, x: Any, square: bool = False):
 @op
 def cholesky(x: Tensor, upper: bool = False):
     """The lower triangular `L` with `L @ L.T = x`, or the upper one with `U.T @ U = x`."""
-    return jnp.linalg.cholesky(_matrices("cholesky", x, square=True), upper=upper)
+    factor = jnp.linalg.cholesky(_matrices("cholesky", x, square=True), upper=upper)
+    if not isinstance(factor, jax.core.Tracer) and jnp.isnan(factor).any():
+        raise ValueError("cholesky() needs symmetric matrices that are positive definite.")
+    return factor
 
 
 @op
@@ -48,9 +52,8 @@ def slogdet(x: Tensor):
 
 @op
 def logdet(x: Tensor):
-    """Logarithm of the determinant of positive definite matrices."""
-    factor = jnp.linalg.cholesky(_matrices("logdet", x, square=True))
-    return 2 * jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
+    """Logarithm of the absolute value of the determinant."""
+    return jnp.linalg.slogdet(_matrices("logdet", x, square=True))[1]
 
 
 @op
@@ -145,7 +148,7 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True):
 
 
 __all__ = [
-    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "logdet", "lstsq",
+    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "jvp", "logdet", "lstsq",
     "lu_factor", "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular",
     "svd",
 ]  # fmt: skip
