@@ -1,5 +1,7 @@
 """Losses: functions of targets and predictions, and the classes made of them."""
 
+# ruff: noqa: F401  the names of this package
+
 from keraunos.losses.crossentropy import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,

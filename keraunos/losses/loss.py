@@ -14,7 +14,7 @@ import inspect
 import numbers
 import typing
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp

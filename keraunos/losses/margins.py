@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 
-from keraunos.core import config
 from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
 from keraunos.losses.loss import LossFunctionWrapper, of, same_rank

@@ -1,5 +1,7 @@
 """Metrics: what is counted about a model, batch by batch, and shown to people."""
 
+# ruff: noqa: F401  the names of this package
+
 from keraunos.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -18,6 +20,20 @@ from keraunos.losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from keraunos.metrics.confusion import (
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+    TrueNegatives,
+    TruePositives,
+)
+from keraunos.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from keraunos.metrics.means import (
     Accuracy,
     BinaryAccuracy,
@@ -54,4 +70,13 @@ from keraunos.metrics.metric import (
     deserialize,
     get,
     serialize,
+)
+from keraunos.metrics.scores import (
+    ConcordanceCorrelation,
+    F1Score,
+    FBetaScore,
+    PearsonCorrelation,
+    R2Score,
+    concordance_correlation,
+    pearson_correlation,
 )

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from keraunos import losses
@@ -19,19 +18,19 @@ from keraunos.metrics.metric import Mean, MeanMetricWrapper, mean_of
 
 @op
 def accuracy(y_true: Tensor, y_pred: Tensor):
-    """1 where the two are equal, else 0; the mean over the last axis."""
+    """1 where the two are equal, else 0, element by element."""
     y_true, y_pred = same_rank(*pair(y_true, y_pred))
-    return jnp.mean((y_true == y_pred).astype(config.floatx()), axis=-1)
+    return (y_true == y_pred).astype(config.floatx())
 
 
 @op
 def binary_accuracy(y_true: Tensor, y_pred: Tensor, threshold: float = 0.5):
-    """Share of predictions on the side of `threshold` that their targets are on.
+    """1 where a prediction is on the side of `threshold` that its target names, else 0.
 
-    Shapes: twice `(..., n)` to `(...)`.
+    Targets are 0 and 1. Element by element.
     """
     y_true, y_pred = same_rank(*pair(y_true, y_pred))
-    return jnp.mean((y_true == (y_pred > threshold)).astype(config.floatx()), axis=-1)
+    return (y_true == (y_pred > threshold)).astype(config.floatx())
 
 
 @op
@@ -72,14 +71,21 @@ def sparse_top_k_categorical_accuracy(
     """1 where the class number `y_true` is among the `k` likeliest, else 0.
 
     With `from_sorted_ids`, `y_pred` are class numbers, the likeliest first.
-    Shapes: `(...)` or `(..., 1)`, and `(..., classes)`, to `(...)`.
+    Equal predictions are all as likely as the likeliest of them.
+    Shapes: `(...)` and `(..., classes)` to `(...)`, or `(..., 1)` to `(..., 1)`.
     """
     y_true, y_pred = jnp.asarray(y_true), jnp.asarray(y_pred)
-    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-        y_true = y_true[..., 0]
-    y_true = y_true.astype("int32")[..., None]
-    best = y_pred[..., :k] if from_sorted_ids else jax.lax.top_k(y_pred, k)[1]
-    return jnp.any(best.astype("int32") == y_true, axis=-1).astype(config.floatx())
+    shape = y_true.shape
+    if y_true.ndim < y_pred.ndim:
+        y_true = y_true[..., None]
+    y_true = y_true.astype("int32")
+    if from_sorted_ids:
+        found = jnp.any(y_pred[..., :k].astype("int32") == y_true, axis=-1)
+    else:
+        score = jnp.take_along_axis(y_pred, y_true, axis=-1, mode="fill", fill_value=jnp.nan)
+        better = jnp.sum(y_pred > score, axis=-1)
+        found = (better < k) & jnp.isfinite(score[..., 0])
+    return found.astype(config.floatx()).reshape(shape)
 
 
 @export("metrics.Accuracy", "accuracy")
@@ -240,7 +246,10 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 @export("metrics.SparseCategoricalCrossentropy")
 @mean_of(losses.sparse_categorical_crossentropy, direction="down")
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """Mean crossentropy of distributions over classes, with class numbers as targets."""
+    """Mean crossentropy of distributions over classes, with class numbers as targets.
+
+    Targets equal to `ignore_class` cost nothing, but count, unless there are sample weights.
+    """
 
     from_logits: bool = False
     ignore_class: int | None = None

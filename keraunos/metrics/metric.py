@@ -56,11 +56,12 @@ class Metric(Stateful, Configurable):
     _is_metric: ClassVar[bool] = True
     _within_layers: ClassVar[bool] = False
     _direction: str | None = None  # "up" if more is better, "down" if less is
+    _default_dtype: ClassVar[str | None] = None  # `floatx()`
 
     def __init__(self, dtype: Any = None, name: str | None = None):
         self._made: list[Variable] = []
         self.name = name or naming.auto_name(type(self).__name__)
-        self.dtype = dtypes.get(dtype or config.floatx()).compute_dtype
+        self.dtype = dtypes.get(dtype or self._default_dtype or config.floatx()).compute_dtype
 
     def add_variable(
         self,
@@ -187,6 +188,8 @@ class Mean(Metric):
         self.count = self.add_variable((), None, name="count")
 
     def update_state(self, values, sample_weight=None) -> None:
+        if sample_weight is not None and (mask := masks.get_mask(values)) is not None:
+            sample_weight = masked(sample_weight, mask, self.dtype)
         values, weight = weighable(values, sample_weight, self.dtype)
         if weight is not None and weight.ndim == 0:
             self.total.assign_add(jnp.mean(values) * weight)
