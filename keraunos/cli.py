@@ -1,13 +1,14 @@
 """The command line: `keraunos run script.py` runs a Keras script on keraunos."""
 
 import argparse
+import importlib
 import importlib.machinery
 import os
 import sys
 import types
 from collections.abc import Sequence
 
-from keraunos import __version__, alias
+from keraunos import alias
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="keraunos", description="The Keras API on one engine, JAX/XLA."
     )
-    parser.add_argument("--version", action="version", version=f"keraunos {__version__}")
+    version = importlib.import_module("keraunos").__version__
+    parser.add_argument("--version", action="version", version=f"keraunos {version}")
     commands = parser.add_subparsers(metavar="command", required=True)
     run = commands.add_parser(
         "run",

@@ -35,6 +35,8 @@ PACKAGES = (
     "quantizers", "random", "regularizers",
 )  # fmt: skip
 
+_FUNCTIONS = ("activations", "losses", "metrics", "ops", "initializers", "layers", "callbacks")
+
 _by_path: dict[str, Any] = {}
 _by_name: dict[tuple[str, str], Any] = {}
 _registered: dict[str, Any] = {}  # "package>Name" and plain names of users' objects
@@ -43,6 +45,12 @@ _scoped: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextV
     "scoped", default=None
 )
 _safe_mode: contextvars.ContextVar[bool | None] = contextvars.ContextVar("safe_mode", default=None)
+_shared: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar(
+    "shared", default=None
+)
+
+# Classes that files of Keras name by a private path.
+_PRIVATE = {"models.Functional": ("keras.src.models.functional", "Functional")}
 
 
 def export(path: str, *aliases: str) -> Callable[[T], T]:
@@ -171,19 +179,31 @@ def in_safe_mode() -> bool:
     return not settings.get("unsafe_deserialization") if value is None else value
 
 
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+    """Within it, an object that is met again is written as the same one, and read as such."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 # Configs ----------------------------------------------------------------------------------
 
 
 def serialize(thing: Any) -> Any:
-    """What a saved file holds for `thing`: JSON types, or a dict naming its class."""
+    """What a saved file holds for `thing`: JSON types, or a dict naming its class.
+
+    Functions that have a public name are written as that name.
+    """
     if thing is None or isinstance(thing, (bool, int, float, str)):
         return thing
     if isinstance(thing, bytes):
         return {"class_name": "__bytes__", "config": {"value": thing.decode()}}
-    if isinstance(thing, tuple):
-        return {"class_name": "__tuple__", "config": {"value": [serialize(i) for i in thing]}}
-    if isinstance(thing, list):
-        return [serialize(item) for item in thing]
+    if isinstance(thing, (tuple, list)):
+        items = [serialize(item) for item in thing]
+        return tuple(items) if type(thing) is tuple else items
     if isinstance(thing, Mapping):
         return {key: serialize(value) for key, value in thing.items()}
     if isinstance(thing, np.generic):
@@ -191,27 +211,33 @@ def serialize(thing: Any) -> Any:
     if isinstance(thing, np.dtype):
         return thing.name
     if isinstance(thing, slice):
-        parts = [serialize(part) for part in (thing.start, thing.stop, thing.step)]
-        return {"class_name": "__slice__", "config": {"value": parts}}
+        parts = {name: serialize(getattr(thing, name)) for name in ("start", "stop", "step")}
+        return {"class_name": "__slice__", "config": parts}
     if thing is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if hasattr(thing, "__array__") and hasattr(thing, "shape"):
         array = np.asarray(thing)
         config = {"value": array.tolist(), "dtype": array.dtype.name}
-        return {"class_name": "__numpy__", "config": config}
+        kind = "__numpy__" if isinstance(thing, np.ndarray) else "__tensor__"
+        return {"class_name": kind, "config": config}
     if isinstance(thing, types.FunctionType) and thing.__name__ == "<lambda>":
         return _serialize_lambda(thing)
-    if "_path" not in dir(thing) and isinstance(thing, (types.FunctionType, type)):
-        name = get_registered_name(thing)
-        return {
-            "module": "builtins" if isinstance(thing, types.FunctionType) else thing.__module__,
-            "class_name": "function" if isinstance(thing, types.FunctionType) else "type",
-            "config": name,
-            "registered_name": name,
-        }
-    if isinstance(thing, types.FunctionType):
+    if isinstance(thing, types.FunctionType) and "_path" in vars(thing):
         return thing.__name__
+    if isinstance(thing, (types.FunctionType, types.BuiltinFunctionType, type)):
+        return named(thing)
     return _serialize_object(thing)
+
+
+def named(thing: Any) -> dict[str, Any]:
+    """What files hold for a function or a class itself: its name."""
+    kind = "type" if isinstance(thing, type) else "function"
+    return {
+        "module": "builtins",
+        "class_name": kind,
+        "config": get_registered_name(thing),
+        "registered_name": kind,
+    }
 
 
 def _serialize_object(thing) -> dict[str, Any]:
@@ -219,12 +245,16 @@ def _serialize_object(thing) -> dict[str, Any]:
         raise TypeError(f"{thing!r} cannot be saved: it has no `get_config` method.")
     cls = type(thing)
     public = cls.__dict__.get("_path")
-    if public and cls not in _registered_names:
+    if public in _PRIVATE:
+        module, name = _PRIVATE[public]
+        registered = name
+    elif public and cls not in _registered_names:
         kind, _, name = public.rpartition(".")
         module, registered = f"keras.{kind}".rstrip("."), None
     else:
-        module, name, registered = cls.__module__, cls.__name__, get_registered_name(cls)
-    config = {
+        module = None if cls.__module__ in ("__main__", "builtins") else cls.__module__
+        name, registered = cls.__name__, get_registered_name(cls)
+    config: dict[str, Any] = {
         "module": module,
         "class_name": name,
         "config": thing.get_config(),
@@ -237,6 +267,10 @@ def _serialize_object(thing) -> dict[str, Any]:
         compiled_with = thing.get_compile_config()
         if compiled_with is not None:
             config["compile_config"] = serialize(compiled_with)
+    if (shared := _shared.get()) is not None:
+        _, first = shared.setdefault(id(thing), (thing, config))
+        if first is not config:
+            first["shared_object_id"] = config["shared_object_id"] = id(thing)
     return config
 
 
@@ -259,10 +293,10 @@ def _deserialize_lambda(config) -> Callable:
             "The file holds a Python lambda, which would run as code of whoever wrote the file. "
             "If you trust it, pass `safe_mode=False` to the call that loads it."
         )
-    code = marshal.loads(base64.b64decode(config["code"]))
-    closure = config.get("closure")
+    parts = config.get("value") or [config.get(k) for k in ("code", "defaults", "closure")]
+    encoded, defaults, closure = parts
+    code = marshal.loads(base64.b64decode(encoded))
     cells = tuple(types.CellType(value) for value in closure) if closure else None
-    defaults = config.get("defaults")
     names = {"__builtins__": builtins}
     return types.FunctionType(code, names, "<lambda>", defaults and tuple(defaults), cells)
 
@@ -272,7 +306,9 @@ _PLAIN: dict[str, Callable[[dict], Any]] = {
     "__tuple__": lambda config: tuple(deserialize(item) for item in config["value"]),
     "__numpy__": lambda config: np.array(config["value"], config["dtype"]),
     "__tensor__": lambda config: np.array(config["value"], config["dtype"]),
-    "__slice__": lambda config: slice(*(deserialize(part) for part in config["value"])),
+    "__slice__": lambda config: slice(
+        *(deserialize(config[part]) for part in ("start", "stop", "step"))
+    ),
     "__ellipsis__": lambda config: Ellipsis,
     "__lambda__": _deserialize_lambda,
 }
@@ -293,16 +329,30 @@ def deserialize(
         return type(config)(deserialize(item) for item in config)
     if not isinstance(config, dict):
         return find(kind, config) if kind and isinstance(config, str) else config
+    if config.get("class_name") == "__tuple__" and "items" in config:  # Keras 2
+        return tuple(deserialize(item) for item in config["items"])
     if "class_name" not in config or "config" not in config:
         return {key: deserialize(value) for key, value in config.items()}
     name, inner = config["class_name"], config["config"]
     if name in _PLAIN:
         return _PLAIN[name](inner)
     if name in ("function", "type"):
-        ours = (_by_path.get(f"{home}.{inner}") for home in ([kind] if kind else PACKAGES))
-        found = custom(config.get("registered_name") or inner) or custom(inner)
-        return found or next(filter(None, ours), None) or _known_to_user(inner, inner)
+        return _function(inner, kind)
     return _build(_class_of(config, kind), config)
+
+
+def _function(name: str, kind: str | None) -> Any:
+    """The function or class called `name`: the user's, or one of ours."""
+    if (found := custom(name)) is not None:
+        return found
+    for home in [kind] if kind else _FUNCTIONS:
+        found = lookup(home, name)
+        if found is None and home == "ops":
+            found = getattr(importlib.import_module("keraunos.ops"), name, None)
+            found = found if getattr(found, "is_op", False) else None
+        if found is not None:
+            return found
+    return _known_to_user(name, name)
 
 
 def _known_to_user(registered: str, name: str) -> Any:
@@ -356,7 +406,12 @@ def _build(cls: Any, config: dict) -> Any:
         return cls
     if not hasattr(cls, "from_config"):
         raise TypeError(f"{cls.__name__} cannot be made from a config: it has no `from_config`.")
+    key, shared = config.get("shared_object_id"), _shared.get()
+    if shared is not None and key in shared:
+        return shared[key]
     thing = cls.from_config(config["config"])  # type: ignore[attr-defined]
+    if shared is not None and key is not None:
+        shared[key] = thing
     build_config = config.get("build_config")
     if build_config and not getattr(thing, "built", False):
         thing.build_from_config(deserialize(build_config))
