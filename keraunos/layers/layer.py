@@ -250,7 +250,7 @@ class Layer(Options, Operation, Holder):
             return None
         if self._shape_names == ["input_shape"] or len(self._build_shapes) == 1:
             return {"input_shape": next(iter(self._build_shapes.values()))}
-        return dict(self._build_shapes)
+        return {"shapes_dict": dict(self._build_shapes)}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build with the shapes of another layer."""
@@ -258,7 +258,7 @@ class Layer(Options, Operation, Holder):
             return
         shapes = {
             name: tree.map_shapes(tuple, shape)
-            for name, shape in config.items()
+            for name, shape in (config.get("shapes_dict") or config).items()
             if shape is not None
         }
         names = self._shape_names
