@@ -372,10 +372,12 @@ def _class_of(config: dict, kind: str | None) -> Any:
         found = custom(name)
     if found is not None:
         return found
-    module = config.get("module") or ""
-    if module == "keras" or module.startswith("keras."):
-        homes: Iterable[str] = [_public(module.removeprefix("keras").lstrip("."))]
-    elif module in ("", None, "builtins"):
+    module = config.get("module", "")
+    if module is None:  # a class of the script itself
+        homes: Iterable[str] = []
+    elif module == "keras" or module.startswith("keras."):
+        homes = [_public(module.removeprefix("keras").lstrip("."))]
+    elif module in ("", "builtins"):
         homes = [kind] if kind else PACKAGES
     else:
         homes = []
