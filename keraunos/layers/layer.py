@@ -70,6 +70,7 @@ class Layer(Options, Operation, Holder):
         dtype: Any = None,
         autocast: bool = True,
         name: str | None = None,
+        weights: Any = None,
         **kwargs: Any,
     ):
         Operation.__init__(self, name)
@@ -78,7 +79,7 @@ class Layer(Options, Operation, Holder):
         self.autocast, self.built, self._trainable = bool(autocast), False, bool(trainable)
         self.path: str | None = None
         self._build_shapes: dict[str, Any] | None = None
-        self._initial_weights = kwargs.pop("weights", None)
+        self._initial_weights = weights
         self._batch_input_shape = _batch_input_shape(kwargs)
         self._input_dtype = kwargs.pop("input_dtype", None)
         if kwargs:
