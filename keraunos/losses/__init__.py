@@ -23,12 +23,15 @@ from keraunos.losses.crossentropy import (
 from keraunos.losses.loss import Loss, LossFunctionWrapper, deserialize, get, serialize
 from keraunos.losses.margins import (
     CategoricalHinge,
+    Circle,
     Hinge,
     SquaredHinge,
     categorical_hinge,
+    circle,
     hinge,
     squared_hinge,
 )
+from keraunos.losses.overlap import Dice, Tversky, dice, tversky
 from keraunos.losses.regression import (
     CosineSimilarity,
     Huber,

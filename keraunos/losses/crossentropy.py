@@ -14,8 +14,8 @@ from keraunos.core import config, masks
 from keraunos.core.fields import needs
 from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
-from keraunos.losses.loss import LossFunctionWrapper, of, same_rank
-from keraunos.losses.regression import pair
+from keraunos.losses.loss import LossFunctionWrapper, of
+from keraunos.losses.regression import matched, pair
 
 
 @export("losses.binary_crossentropy", "bce", "BCE")
@@ -162,7 +162,7 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
 @op
 def kl_divergence(y_true: Tensor, y_pred: Tensor):
     """Kullback-Leibler divergence: what `y_pred` costs above the entropy of `y_true`."""
-    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    y_true, y_pred = matched("kl_divergence", y_true, y_pred)
     y_true, y_pred = (jnp.clip(y, config.epsilon(), 1) for y in (y_true, y_pred))
     return jnp.sum(y_true * jnp.log(y_true / y_pred), axis=-1)
 
@@ -171,7 +171,7 @@ def kl_divergence(y_true: Tensor, y_pred: Tensor):
 @op
 def poisson(y_true: Tensor, y_pred: Tensor):
     """Mean of what counts `y_true` cost under Poisson distributions of mean `y_pred`."""
-    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    y_true, y_pred = matched("poisson", y_true, y_pred)
     return jnp.mean(y_pred - y_true * jnp.log(y_pred + config.epsilon()), axis=-1)
 
 
@@ -310,7 +310,8 @@ def _one_number_per_class(who: str, y_true, y_pred, axis: int) -> None:
             f"make them one-hot by keras.utils.to_categorical(y_true, {classes})."
         )
     else:
-        way_out = f"The last layer must have as many units as there are classes: {axis=}."
+        got = y_true.shape[axis] if -y_true.ndim <= axis < y_true.ndim else 1
+        way_out = f"The targets have {got} numbers each, so the last layer must have {got} units."
     raise ValueError(
         f"{who} needs targets with a number for each of the {classes} classes, "
         f"{_shapes(y_true, y_pred)}. {way_out}"

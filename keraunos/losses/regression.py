@@ -22,8 +22,21 @@ def pair(y_true, y_pred) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(y_true).astype(y_pred.dtype), y_pred
 
 
-def _error(y_true, y_pred) -> jax.Array:
+def matched(who: str, y_true, y_pred) -> tuple[jax.Array, jax.Array]:
+    """`pair`, of shapes that broadcast together."""
+    shapes = jnp.shape(y_true), jnp.shape(y_pred)
     y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    for m, n in zip(y_true.shape[::-1], y_pred.shape[::-1]):
+        if isinstance(m, int) and isinstance(n, int) and m != n and 1 not in (m, n):
+            raise ValueError(
+                f"{who} needs targets that fit the predictions, got y_true of shape {shapes[0]} "
+                f"and y_pred of shape {shapes[1]}."
+            )
+    return y_true, y_pred
+
+
+def _error(who: str, y_true, y_pred) -> jax.Array:
+    y_true, y_pred = matched(who, y_true, y_pred)
     return y_true - y_pred
 
 
@@ -31,21 +44,21 @@ def _error(y_true, y_pred) -> jax.Array:
 @op
 def mean_squared_error(y_true: Tensor, y_pred: Tensor):
     """Mean of the squared differences."""
-    return jnp.mean(jnp.square(_error(y_true, y_pred)), axis=-1)
+    return jnp.mean(jnp.square(_error("mean_squared_error", y_true, y_pred)), axis=-1)
 
 
 @export("losses.mean_absolute_error", "mae", "MAE")
 @op
 def mean_absolute_error(y_true: Tensor, y_pred: Tensor):
     """Mean of the absolute differences."""
-    return jnp.mean(jnp.abs(_error(y_true, y_pred)), axis=-1)
+    return jnp.mean(jnp.abs(_error("mean_absolute_error", y_true, y_pred)), axis=-1)
 
 
 @export("losses.mean_absolute_percentage_error", "mape", "MAPE")
 @op
 def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor):
     """Mean of the absolute differences, as percentages of the targets."""
-    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    y_true, y_pred = matched("mean_absolute_percentage_error", y_true, y_pred)
     share = (y_true - y_pred) / jnp.maximum(jnp.abs(y_true), config.epsilon())
     return 100 * jnp.mean(jnp.abs(share), axis=-1)
 
@@ -54,7 +67,7 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor):
 @op
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor):
     """Mean of the squared differences of `log(1 + y)`, for `y` above 0."""
-    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    y_true, y_pred = matched("mean_squared_logarithmic_error", y_true, y_pred)
     log = lambda y: jnp.log(jnp.maximum(y, config.epsilon()) + 1)
     return jnp.mean(jnp.square(log(y_true) - log(y_pred)), axis=-1)
 
@@ -66,7 +79,7 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0):
 
     Huber, Robust estimation of a location parameter, 1964.
     """
-    error = jnp.abs(_error(y_true, y_pred))
+    error = jnp.abs(_error("huber", y_true, y_pred))
     delta = jnp.asarray(delta, error.dtype)
     line = delta * error - 0.5 * jnp.square(delta)
     return jnp.mean(jnp.where(error <= delta, 0.5 * jnp.square(error), line), axis=-1)
@@ -76,7 +89,7 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0):
 @op
 def log_cosh(y_true: Tensor, y_pred: Tensor):
     """Mean of `log(cosh(x))` of the differences: squares near 0, absolute values far away."""
-    error = -_error(y_true, y_pred)
+    error = -_error("log_cosh", y_true, y_pred)
     return jnp.mean(error + jax.nn.softplus(-2 * error) - math.log(2), axis=-1)
 
 
@@ -84,7 +97,7 @@ def log_cosh(y_true: Tensor, y_pred: Tensor):
 @op
 def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: int = -1):
     """Minus the cosine of the angle between the vectors along `axis`: -1 is best."""
-    y_true, y_pred = same_rank(*pair(y_true, y_pred))
+    y_true, y_pred = matched("cosine_similarity", y_true, y_pred)
     return -jnp.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis)
 
 
