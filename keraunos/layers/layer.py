@@ -263,7 +263,7 @@ class Layer(Options, Operation, Holder):
             if shape is not None
         }
         names = self._shape_names
-        if list(shapes) == ["input_shape"] and len(names) == 1:
+        if list(shapes) == ["input_shape"] and "input_shape" not in names[1:]:
             self.build(shapes["input_shape"])
         elif shapes:
             self.build(**{name: shape for name, shape in shapes.items() if name in names})
