@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from keraunos.core.graph import Tensor, op
 from keraunos.ops.families import inexact, plain_axis
@@ -23,7 +24,7 @@ def _matrices(name: str, x: Any, square: bool = False):
 def cholesky(x: Tensor, upper: bool = False):
     """The lower triangular `L` with `L @ L.T = x`, or the upper one with `U.T @ U = x`."""
     factor = jnp.linalg.cholesky(_matrices("cholesky", x, square=True), upper=upper)
-    if not isinstance(factor, jax.core.Tracer) and jnp.isnan(factor).any():
+    if not isinstance(factor, Tracer) and jnp.isnan(factor).any():
         raise ValueError("cholesky() needs symmetric matrices that are positive definite.")
     return factor
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from keraunos.core.graph import KerasTensor, OpCall, Tensor, Tensors, op, symbolic_in
 from keraunos.ops.families import Axis, inexact, plain_axis, promoted, sized, smooth
@@ -73,7 +74,7 @@ def _segmented(fn: Callable, doc: str, name: str) -> Callable:
                 f"{name}() needs a vector for `segment_ids`, got shape {segment_ids.shape}."
             )
         if num_segments is None:
-            if isinstance(segment_ids, jax.core.Tracer):
+            if isinstance(segment_ids, Tracer):
                 raise ValueError(f"{name}() needs `num_segments` where values are not known yet.")
             num_segments = int(jnp.max(segment_ids, initial=-1)) + 1
         return fn(jnp.asarray(data), segment_ids, num_segments, indices_are_sorted=sorted)

@@ -292,7 +292,7 @@ def reshape(x: Tensor, newshape: Any):
     A size of None is the one that `x` has on that axis, or follows if it is the only one.
     """
     x = jnp.asarray(x)
-    sizes = [newshape] if isinstance(newshape, int) else list(newshape)
+    sizes: list[Any] = [newshape] if isinstance(newshape, int) else list(newshape)
     if sizes.count(None) == 1 and -1 not in sizes:
         sizes[sizes.index(None)] = -1
     sizes = [x.shape[i] if size is None else size for i, size in enumerate(sizes)]
