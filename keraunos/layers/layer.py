@@ -435,7 +435,7 @@ class Layer(Options, Operation, Holder):
         cls = type(self)
         owner = next(c for c in cls.__mro__ if "__init__" in vars(c))
         described = next(c for c in cls.__mro__ if "get_config" in vars(c))
-        if "_path" in vars(owner) or issubclass(described, owner):
+        if {"_path", "__fields__"} & vars(owner).keys() or issubclass(described, owner):
             return {}
         args, kwargs = self._given
         try:
