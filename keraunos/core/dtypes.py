@@ -18,8 +18,9 @@ def standardize_dtype(dtype: Any) -> str:
         return config.floatx()
     if isinstance(dtype, (str, type)) and dtype in _PYTHON:
         return _PYTHON[dtype] or config.floatx()
-    if hasattr(dtype, "name") and isinstance(dtype.name, str):
-        dtype = dtype.name
+    name = getattr(dtype, "name", None)
+    if isinstance(name, str):
+        dtype = name
     elif str(dtype).startswith("torch."):
         dtype = str(dtype).removeprefix("torch.")
     try:

@@ -13,12 +13,14 @@ scanned and compiled by JAX without a trace of it staying behind:
 
 import contextlib
 import contextvars
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core import config, naming
 
@@ -98,7 +100,7 @@ class Variable:
             )
         if scope := _scope.get():
             scope.add_update((self, value))
-        elif isinstance(value, jax.core.Tracer):
+        elif isinstance(value, Tracer):
             raise RuntimeError(
                 f"Variable {self.path} was assigned inside a JAX transformation, where the value "
                 "does not exist yet. Use `stateless_call`, `stateless_apply` or "
@@ -288,6 +290,16 @@ def give_back(groups, values) -> None:
     for group, arrays in zip(groups, values, strict=True):
         for variable, array in zip(group, arrays, strict=True):
             variable._array = array
+
+
+def keep_what_others_hold(variables: Iterable[Variable]) -> None:
+    """Give a buffer of its own to each variable whose array somebody else holds too.
+
+    A program takes the buffers over, which would leave the other holder with a deleted array.
+    """
+    for variable in variables:
+        if sys.getrefcount(variable._array) > 2:  # the variable, and the argument of the call
+            variable._array = variable._array.copy()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-
 from keraunos.layers import InputLayer
 from keraunos.layers.layer import Layer
 from keraunos.models.model import Model
@@ -53,7 +52,7 @@ def clone_model(
         return made[id(layer)]
 
     if isinstance(model, Sequential):
-        head = [] if model._head is None else [clone(model._head.node.operation)]
+        head = [] if model._head is None else [clone(_source(model._head))]
         if input_tensors is not None:
             head = [input_tensors[0] if isinstance(input_tensors, list) else input_tensors]
         return Sequential([*head, *map(clone, model.layers)], name=model.name)
@@ -64,11 +63,15 @@ def clone_model(
             return call_function(target, *args, **kwargs)
         return target(*args, **kwargs)
 
-    graph = model._graph
+    graph: Any = model._graph
     inputs = input_tensors
     if inputs is None:
-        sources = [t.node.operation for t in graph._inputs]
-        inputs = [clone(source).output for source in sources]
+        inputs = [clone(_source(tensor)).output for tensor in graph._inputs]
         inputs = inputs if isinstance(graph._inputs_struct, (list, tuple, dict)) else inputs[0]
     outputs = graph.run(inputs, call)
     return type(model)(inputs, outputs, name=model.name)
+
+
+def _source(tensor: Any) -> Any:
+    """The `InputLayer` that made a tensor."""
+    return tensor.node.operation

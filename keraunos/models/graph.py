@@ -1,6 +1,7 @@
 """The graph between a model's inputs and outputs: names, order of layers, config."""
 
 import difflib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -228,9 +229,7 @@ def _operation_config(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _arguments(node: Node) -> dict[str, Any]:
-    import inspect
-
+def _arguments(node: Any) -> dict[str, Any]:
     return dict(inspect.signature(node.operation.fn).bind(*node.args, **node.kwargs).arguments)
 
 

@@ -11,7 +11,6 @@ from keraunos.core import masks, naming, registry, tree
 from keraunos.core.graph import KerasTensor
 from keraunos.data.arrays import Arrays
 from keraunos.data.source import as_arrays
-from keraunos.layers import InputLayer
 from keraunos.layers.layer import Layer, plain_shape
 from keraunos.models import graph as graphs
 from keraunos.models.graph import Graph
@@ -36,9 +35,8 @@ class Model(Trainer):
     _graph: Graph | None = None
 
     def __new__(cls, *args, **kwargs):
-        if cls is Model and (args or "inputs" in kwargs or "outputs" in kwargs):
-            cls = Functional
-        return super().__new__(cls, *args, **kwargs)
+        graph = args or "inputs" in kwargs or "outputs" in kwargs
+        return super().__new__(Functional if cls is Model and graph else cls, *args, **kwargs)  # type: ignore
 
     def __init__(self, *args: Any, **kwargs: Any):
         given = dict(zip(("inputs", "outputs", "name"), args))
@@ -118,7 +116,7 @@ class Model(Trainer):
     # Looking inside --------------------------------------------------------------------------
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """The layers directly within the model."""
         if self._graph is not None:
             return list(self._graph.layers)
@@ -291,4 +289,4 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any)
     saving.save_model(model, filepath, overwrite=overwrite, **kwargs)
 
 
-__all__ = ["Functional", "InputLayer", "Model", "load_model", "model_from_json", "save_model"]
+__all__ = ["Functional", "Model", "load_model", "model_from_json", "save_model"]

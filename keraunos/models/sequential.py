@@ -22,6 +22,8 @@ class Sequential(Model):
     with `input_shape`, or from the data it is called on.
     """
 
+    _tail: Any
+    _head: Any
     _not_mine = Model._not_mine | {"_head", "_tail", "_drawn"}
 
     def __init__(
@@ -29,8 +31,7 @@ class Sequential(Model):
     ):
         super().__init__(trainable=trainable, name=name)
         self._layers: list[Layer] = []
-        self._head: KerasTensor | None = None
-        self._tail: KerasTensor | None = None
+        self._head = self._tail = None
         self._drawn: Graph | None = None
         for layer in [] if layers is None else layers if _several(layers) else [layers]:
             self.add(layer)

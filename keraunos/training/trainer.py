@@ -5,187 +5,32 @@ Between two calls of a program the variables hold their values, so a callback ma
 the model, save it or change it, at any time that it is called.
 """
 
-import dataclasses
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos import optimizers
 from keraunos import random as random_module
 from keraunos.callbacks import CallbackList
-from keraunos.core import registry, state
+from keraunos.core import state
 from keraunos.core.graph import KerasTensor
-from keraunos.core.state import StatelessScope, Variable, pure
+from keraunos.core.state import StatelessScope, Variable, keep_what_others_hold, pure
 from keraunos.data import source, split_off
-from keraunos.layers.layer import Layer
-from keraunos.metrics import Mean, Metric
 from keraunos.optimizers import Optimizer
-from keraunos.training.compiled import CompiledLoss, CompiledMetrics
+from keraunos.training.compiling import Compiling
 from keraunos.training.program import Pacer, Program
 
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
 
 
-@dataclasses.dataclass
-class Compiled:
-    """What `compile` was told, and what it made of it."""
-
-    optimizer: Any
-    loss: CompiledLoss | None
-    metrics: CompiledMetrics | None
-    tracker: Mean
-    config: dict[str, Any]
-    run_eagerly: bool = False
-    steps_per_execution: int | None = None
-    programs: dict[tuple, Program] = dataclasses.field(default_factory=dict)
-
-
-class Trainer(Layer):
+class Trainer(Compiling):
     """A layer that can be trained."""
 
-    stop_training: bool = False
-    history: Any = None
-    _compiled: Compiled | None = None
-    _predictors: dict[tuple, Program]
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int | None = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Choose what to minimize, how, and what to report.
-
-        Args:
-            loss, loss_weights, metrics, weighted_metrics: One for all outputs, a list in
-                their order, or a dict by their names. Metrics are not weighted by
-                `sample_weight`, `weighted_metrics` are.
-            run_eagerly: Run steps as plain Python, to debug them.
-            steps_per_execution: Steps between calls of batch hooks. By default as many as
-                callbacks can wait for; the numbers do not depend on it.
-            jit_compile: Accepted; steps are always compiled unless `run_eagerly`.
-            auto_scale_loss: With a float16 policy, wrap the optimizer in
-                `LossScaleOptimizer`.
-        """
-        names = getattr(self, "output_names", None)
-        found = optimizers.get(optimizer)
-        if auto_scale_loss and found is not None and self.dtype_policy.name == "mixed_float16":
-            scaled = isinstance(found, optimizers.LossScaleOptimizer)
-            found = found if scaled else optimizers.LossScaleOptimizer(found)
-        has_metrics = metrics is not None or weighted_metrics is not None
-        self._compiled = Compiled(
-            optimizer=found,
-            loss=None if loss is None else CompiledLoss(loss, loss_weights, names),
-            metrics=CompiledMetrics(metrics, weighted_metrics, names=names)
-            if has_metrics
-            else None,
-            tracker=Mean(name="loss"),
-            config={
-                "optimizer": optimizer,
-                "loss": loss,
-                "loss_weights": loss_weights,
-                "metrics": metrics,
-                "weighted_metrics": weighted_metrics,
-                "run_eagerly": run_eagerly,
-                "steps_per_execution": steps_per_execution,
-                "jit_compile": jit_compile,
-            },
-            run_eagerly=bool(run_eagerly),
-            steps_per_execution=steps_per_execution,
-        )
-        self.stop_training = False
-
-    # What compile left ---------------------------------------------------------------------
-
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` was called."""
-        return self._compiled is not None
-
-    @property
-    def optimizer(self) -> Any:
-        return self._compiled.optimizer if self._compiled else vars(self).get("_own_optimizer")
-
-    @optimizer.setter
-    def optimizer(self, value: Any) -> None:
-        if self._compiled:
-            self._compiled.optimizer = value
-        else:
-            self._own_optimizer = value
-
-    @property
-    def loss(self) -> Any:
-        return self._compiled.config["loss"] if self._compiled else vars(self).get("_own_loss")
-
-    @loss.setter
-    def loss(self, value: Any) -> None:
-        self._own_loss = value
-
-    @property
-    def run_eagerly(self) -> bool:
-        return bool(self._compiled and self._compiled.run_eagerly)
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        self._needs_compile("run_eagerly").run_eagerly = bool(value)
-
-    @property
-    def steps_per_execution(self) -> int:
-        return (self._compiled and self._compiled.steps_per_execution) or 1
-
-    @steps_per_execution.setter
-    def steps_per_execution(self, value: int) -> None:
-        self._needs_compile("steps_per_execution").steps_per_execution = value
-
-    @property
-    def jit_compile(self) -> bool:
-        return not self.run_eagerly
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The loss, the metrics held by the model and its layers, those of `compile`."""
-        if self._compiled is None:
-            return super().metrics
-        own = [self._compiled.tracker, *super().metrics]
-        if self._compiled.metrics is not None:
-            own.append(self._compiled.metrics)
-        return own + (self._compiled.loss.metrics if self._compiled.loss else [])
-
-    @property
-    def metrics_names(self) -> list[str]:
-        return [metric.name for metric in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Start all metrics again."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """What all metrics say now, by name."""
-        found: dict[str, Any] = {}
-        for metric in self.metrics:
-            result = metric.result()
-            found |= result if isinstance(result, dict) else {metric.name: result}
-        return found
-
-    def _needs_compile(self, method: str) -> Compiled:
-        if self._compiled is None:
-            raise ValueError(
-                f"`{self.name}` must be compiled before `{method}`: call "
-                "`model.compile(optimizer=..., loss=...)` first."
-            )
-        return self._compiled
+    stop_evaluating: bool = False
 
     # Steps -----------------------------------------------------------------------------------
 
@@ -353,7 +198,8 @@ class Trainer(Layer):
         self._make_ready(data.first(), training=True)
         callbacks = self._callback_list(callbacks, verbose, epochs, data.num_batches)
         program = self._program("train", data.pick)
-        self._own_buffers()
+        for group in program.groups:
+            keep_what_others_hold(group)
 
         self.stop_training = False
         logs: dict[str, float] = {}
@@ -361,11 +207,7 @@ class Trainer(Layer):
         for epoch in range(initial_epoch, epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            pacer = Pacer(callbacks.patience, self._fixed_pace(compiled))
-            logs = {}
-            for _, logs in self._steps(program, data, epoch, pacer, callbacks, "train"):
-                if self.stop_training:
-                    break
+            logs = self._epoch(program, data, epoch, callbacks, "train")
             if not logs:
                 warnings.warn(
                     "The data ended before the epoch began. Give data that can be read again, "
@@ -410,20 +252,12 @@ class Trainer(Layer):
         return values[0] if len(values) == 1 else values
 
     def _evaluate(self, data, callbacks: CallbackList) -> dict[str, float]:
-        program = self._program("test", data.pick)
-        pacer = Pacer(callbacks.patience, self._fixed_pace(self._compiled))
         self.reset_metrics()
-        logs: dict[str, float] = {}
+        self.stop_evaluating = False
         callbacks.on_test_begin()
-        for _, logs in self._steps(program, data, 0, pacer, callbacks, "test"):
-            if self.stop_training and not self._training_now(callbacks):
-                break
+        logs = self._epoch(self._program("test", data.pick), data, 0, callbacks, "test")
         callbacks.on_test_end(logs)
         return logs
-
-    @staticmethod
-    def _training_now(callbacks: CallbackList) -> bool:
-        return bool(getattr(callbacks, "params", {}).get("epochs", 1) > 1)
 
     def predict(
         self,
@@ -439,7 +273,7 @@ class Trainer(Layer):
         self._make_ready(data.first(), training=False, targets=False)
         callbacks = self._callback_list(callbacks, verbose, 1, data.num_batches, history=False)
         program = self._program("predict", data.pick, keep="all")
-        pacer = Pacer(callbacks.patience, self._fixed_pace(self._compiled))
+        pacer = Pacer(callbacks.patience, self._fixed_pace())
         parts: list = []
         callbacks.on_predict_begin()
         done = 0
@@ -454,20 +288,23 @@ class Trainer(Layer):
         callbacks.on_predict_end()
         return jax.tree.map(lambda *ys: ys[0] if len(ys) == 1 else np.concatenate(ys), *parts)
 
-    def _steps(
-        self, program: Program, data, epoch: int, pacer: Pacer, callbacks: CallbackList, kind: str
-    ) -> Iterator[tuple[int, dict]]:
-        """Run over an epoch of data; whenever control comes back, `(step, logs)`."""
+    def _epoch(
+        self, program: Program, data: Any, epoch: int, callbacks: CallbackList, kind: str
+    ) -> dict[str, Any]:
+        """Run over an epoch of data, as far as callbacks let it; the last logs."""
         begin = getattr(callbacks, f"on_{kind}_batch_begin")
         end = getattr(callbacks, f"on_{kind}_batch_end")
-        done = 0
+        pacer = Pacer(callbacks.patience, self._fixed_pace())
+        done, logs = 0, {}
         for feed, steps in data.feeds(epoch):
             for start, count in pacer.runs(steps, program.most):
                 begin(done)
                 logs = numbers(program(feed, start, count))
                 done += count
                 end(done - 1, logs)
-                yield done - 1, logs
+                if self.stop_training if kind == "train" else self.stop_evaluating:
+                    return logs
+        return logs
 
     # One batch ---------------------------------------------------------------------------------
 
@@ -518,10 +355,8 @@ class Trainer(Layer):
             if value is not None and (not whole or value < 1):
                 raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
 
-    @staticmethod
-    def _fixed_pace(compiled: Compiled | None) -> int | None:
-        fixed = compiled.steps_per_execution if compiled else None
-        return fixed if fixed and fixed > 1 else None
+    def _fixed_pace(self) -> int | None:
+        return self.steps_per_execution if self.steps_per_execution > 1 else None
 
     def _callback_list(self, callbacks, verbose, epochs, steps, history=True) -> CallbackList:
         if isinstance(callbacks, CallbackList):
@@ -602,33 +437,10 @@ class Trainer(Layer):
         finally:
             del self._inbound_nodes[calls:]
 
-    def _own_buffers(self) -> None:
-        """Copy the arrays once, so that those a user took out before `fit` stay alive."""
-        for group in self._groups("train"):
-            for variable in group:
-                variable._array = variable._array.copy()
-
     def _in_order(self, logs: dict) -> list[str]:
         """The names of logs: those of metrics first, in their order, the others sorted."""
         first = [name for name in self.metrics_names if name in logs]
         return first + sorted(name for name in logs if name not in first)
-
-    # Files -------------------------------------------------------------------------------------
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """What `compile_from_config` takes; None if `compile` was not called."""
-        if self._compiled is None:
-            return None
-        config = dict(self._compiled.config)
-        config["optimizer"] = self._compiled.optimizer
-        return {name: registry.serialize(value) for name, value in config.items()}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as another model was."""
-        given = {name: registry.deserialize(value) for name, value in config.items()}
-        self.compile(**given)
-        if self.built and isinstance(self.optimizer, Optimizer):
-            self.optimizer.build(self.trainable_variables)
 
 
 # Pieces of the above --------------------------------------------------------------------------
