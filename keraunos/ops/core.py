@@ -25,11 +25,6 @@ from keraunos.core.state import Variable
 # Conversion ------------------------------------------------------------------------------
 
 
-@op
-def _converted(x: Tensor, dtype: str | None):
-    return jnp.asarray(x, dtype)
-
-
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
     """`x`, anything an array can be made of, as a tensor; a tensor is returned as it is.
 
@@ -41,7 +36,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any
         raise ValueError("convert_to_tensor() makes dense tensors only: JAX has no other kind.")
     if is_symbolic(x):
         same = dtype is None or standardize_dtype(dtype) == x.dtype
-        return x if same else _converted(x, standardize_dtype(dtype))
+        return x if same else cast(x, dtype)
     if dtype is None and not hasattr(x, "dtype"):
         dtype = "float32" if isinstance(x, float) else None
         x = jnp.asarray(_arrays(x), dtype)
@@ -78,14 +73,10 @@ def dtype(x: Any) -> str:
     return standardize_dtype(x.dtype if hasattr(x, "dtype") else jnp.result_type(x))
 
 
-def cast(x: Any, dtype: Any) -> Any:
-    """`x` with its elements converted to `dtype`."""
-    return _cast(x, standardize_dtype(dtype))
-
-
 @op
-def _cast(x: Tensor, dtype: str):
-    return jnp.asarray(x).astype(dtype)
+def cast(x: Tensor, dtype: Any):
+    """`x` with its elements converted to `dtype`."""
+    return jnp.asarray(x).astype(standardize_dtype(dtype))
 
 
 @op
@@ -105,14 +96,10 @@ def saturate_cast(x: Tensor, dtype: Any):
     return result
 
 
-def stop_gradient(variable: Any) -> Any:
-    """`variable` as a constant: no gradient passes through it."""
-    return _stopped(variable)
-
-
 @op
-def _stopped(x: Tensor):
-    return jax.lax.stop_gradient(x)
+def stop_gradient(variable: Tensor):
+    """`variable` as a constant: no gradient passes through it."""
+    return jax.lax.stop_gradient(variable)
 
 
 name_scope = naming.name_scope

@@ -59,7 +59,8 @@ conj = conjugate = unary(jnp.conjugate, "Each complex number with its imaginary 
 imag = unary(jnp.imag, "Imaginary part of each element.")
 real = unary(jnp.real, "Real part of each element.")
 
-bitwise_invert = bitwise_not = unary(jnp.bitwise_not, "Each bit flipped.", "bitwise_invert")
+bitwise_invert = unary(jnp.bitwise_not, "Each bit flipped.", "bitwise_invert")
+bitwise_not = unary(jnp.bitwise_not, "Each bit flipped.", "bitwise_not")
 logical_not = unary(jnp.logical_not, "Where the elements are zero or False.")
 
 # Two tensors -----------------------------------------------------------------------------
@@ -67,7 +68,8 @@ logical_not = unary(jnp.logical_not, "Where the elements are zero or False.")
 add = binary(jnp.add, "Sum, element by element.")
 subtract = binary(jnp.subtract, "Difference, element by element.")
 multiply = binary(jnp.multiply, "Product, element by element.")
-divide = true_divide = quotient(jnp.divide, "Quotient, element by element, as a float.", "divide")
+divide = quotient(jnp.divide, "Quotient, element by element, as a float.")
+true_divide = quotient(jnp.divide, "Quotient, element by element, as a float.", "true_divide")
 floor_divide = binary(jnp.floor_divide, "Largest integer not above the quotient.")
 mod = binary(jnp.mod, "Remainder of the division, with the sign of `x2`.", "mod")
 fmod = binary(jnp.fmod, "Remainder of the division, with the sign of `x1`.")
@@ -100,8 +102,10 @@ logical_xor = binary(jnp.logical_xor, "Where one of the two is true and the othe
 bitwise_and = bitwise(jnp.bitwise_and, "The bits that are set in both.")
 bitwise_or = bitwise(jnp.bitwise_or, "The bits that are set in one of the two, or both.")
 bitwise_xor = bitwise(jnp.bitwise_xor, "The bits that are set in one of the two only.")
-bitwise_left_shift = left_shift = bitwise(jnp.left_shift, "Bits moved up by `y` places.")
-bitwise_right_shift = right_shift = bitwise(jnp.right_shift, "Bits moved down by `y` places.")
+left_shift = bitwise(jnp.left_shift, "Bits moved up by `y` places.")
+right_shift = bitwise(jnp.right_shift, "Bits moved down by `y` places.")
+bitwise_left_shift = bitwise(jnp.left_shift, "As `left_shift`.", "bitwise_left_shift")
+bitwise_right_shift = bitwise(jnp.right_shift, "As `right_shift`.", "bitwise_right_shift")
 
 # Those with arguments of their own -------------------------------------------------------
 

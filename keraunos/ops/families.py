@@ -5,6 +5,7 @@ only what JAX would make float32 of integers is `floatx()` here.
 """
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ def plain_axis(axis: Any) -> Any:
 def _made(call: Callable, fn: Callable, doc: str, name: str | None) -> Callable:
     call.__name__ = call.__qualname__ = name or fn.__name__
     call.__doc__ = doc
+    call.__module__ = sys._getframe(2).f_globals["__name__"]  # where pickle will look for it
     return op(call)
 
 
@@ -49,7 +51,7 @@ def sized(spec: Callable) -> Callable:
     def decorate(fn: Callable) -> Callable:
         compute = op(fn)
 
-        @functools.wraps(fn)
+        @functools.wraps(compute)
         def call(*args, **kwargs):
             if not symbolic_in((args, kwargs)):
                 return compute(*args, **kwargs)
@@ -57,7 +59,6 @@ def sized(spec: Callable) -> Callable:
             operation.compute_output_spec = functools.partial(spec, compute)
             return operation.symbolic_call(*args, **kwargs)
 
-        call.is_op = True  # type: ignore[attr-defined]
         return call
 
     return decorate
