@@ -126,7 +126,11 @@ class PReLU(Layer):
 @export("layers.Softmax")
 @fields
 class Softmax(Layer):
-    """`exp(x)`, scaled to sum 1 along `axis`, an axis or several; 0 where `mask` is False."""
+    """`exp(x)`, scaled to sum 1 along `axis`, an axis or several; 0 where `mask` is False.
+
+    A mask that does not broadcast to the input, as one of the steps of a sequence, is taken
+    to hold for all that lies behind its axes.
+    """
 
     axis: Any = -1
     supports_masking = True
@@ -135,5 +139,9 @@ class Softmax(Layer):
         axis = tuple(self.axis) if isinstance(self.axis, (list, tuple)) else self.axis
         if mask is None:
             return jax.nn.softmax(inputs, axis)
-        kept = jnp.broadcast_to(jnp.asarray(mask, bool), inputs.shape)
+        mask = jnp.asarray(mask, bool)
+        aligned = zip(reversed(mask.shape), reversed(inputs.shape))
+        if any(m not in (1, n) for m, n in aligned):
+            mask = mask.reshape((*mask.shape, *(1,) * (inputs.ndim - mask.ndim)))
+        kept = jnp.broadcast_to(mask, inputs.shape)
         return jnp.where(kept, jax.nn.softmax(inputs, axis, where=kept), 0)

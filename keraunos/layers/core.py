@@ -297,6 +297,10 @@ class Lambda(Layer):
     @classmethod
     def from_config(cls, config, custom_objects=None, safe_mode=None):
         with registry.CustomObjectScope(custom_objects), registry.safe_mode(safe_mode):
+            function = config["function"]
+            if isinstance(function, str):  # one of ours is written by its name alone
+                homes = (registry.lookup(home, function) for home in ("ops", "activations"))
+                config = config | {"function": next(filter(None, homes), None)}
             return super().from_config(config)
 
 
