@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from keraunos import activations, ops
 from keraunos.activations import Activation
 from keraunos.core import registry, tree
 from keraunos.core.dtypes import is_int_dtype
@@ -298,9 +299,12 @@ class Lambda(Layer):
     def from_config(cls, config, custom_objects=None, safe_mode=None):
         with registry.CustomObjectScope(custom_objects), registry.safe_mode(safe_mode):
             function = config["function"]
-            if isinstance(function, str):  # one of ours is written by its name alone
-                homes = (registry.lookup(home, function) for home in ("ops", "activations"))
-                config = config | {"function": next(filter(None, homes), None)}
+            if isinstance(function, dict) and function.get("class_name") == "function":
+                function = function["config"]
+            if isinstance(function, str):  # files have only the name of what is not a lambda
+                found = registry.custom(function) or getattr(activations, function, None)
+                found = found or getattr(ops, function, None)
+                config = config | ({"function": found} if found else {})
             return super().from_config(config)
 
 
