@@ -122,9 +122,11 @@ class Nadam(Optimizer):
     def step(self, gradient, learning_rate, t, momentum, velocity):
         now, then = self._momentum(t), self._momentum(t + 1)
         product = self._product.value.astype(gradient.dtype) * now
-        new = means(gradient, momentum, velocity, self.beta_1, self.beta_2)
+        # Rounded here as in the powers that make up for them, so that the errors cancel.
+        beta_1, beta_2 = (jnp.asarray(beta, t.dtype) for beta in (self.beta_1, self.beta_2))
+        new = means(gradient, momentum, velocity, beta_1, beta_2)
         mean = then * new["momentum"] / (1 - product * then) + (1 - now) * gradient / (1 - product)
-        squares = new["velocity"] / (1 - self.beta_2**t)
+        squares = new["velocity"] / (1 - beta_2**t)
         return learning_rate * mean / (jnp.sqrt(squares) + self.epsilon), new
 
 
@@ -182,8 +184,9 @@ class ScheduleFreeAdamW(Optimizer):
     def step(self, gradient, learning_rate, t, value, momentum, velocity):
         if self.warmup_steps:
             learning_rate = learning_rate * jnp.minimum(1.0, t / self.warmup_steps)
-        velocity = velocity + (jnp.square(gradient) - velocity) * (1 - self.beta_2)
-        step = gradient / (jnp.sqrt(velocity / (1 - self.beta_2**t)) + self.epsilon)
+        beta_2 = jnp.asarray(self.beta_2, t.dtype)  # rounded here as in its power
+        velocity = beta_2 * velocity + (1 - beta_2) * jnp.square(gradient)
+        step = gradient / (jnp.sqrt(velocity / (1 - beta_2**t)) + self.epsilon)
         mean = (value - (1 - self.beta_1) * momentum) / self.beta_1
         momentum = momentum - learning_rate * step
         mean = mean + (momentum - mean) / t

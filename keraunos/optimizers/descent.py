@@ -81,7 +81,7 @@ class Muon(Optimizer):
         ns_steps: How often it is applied.
         adam_lr_ratio: AdamW's learning rate over Muon's.
         rms_rate: Root mean square of a step, so that Adam's learning rates and weight decays
-            suit Muon too. None scales steps by the shape of the matrix instead.
+            suit Muon too. With None a step's singular values are near the learning rate.
     """
 
     learning_rate: Any = 0.001
@@ -132,9 +132,9 @@ class Muon(Optimizer):
     def _apply_weight_decay(self, variables):
         rate = self._get_current_learning_rate()
         for variable in filter(self._use_weight_decay, variables):
-            adam = self._by_adam(variable)
-            if decay := self.adam_weight_decay if adam else self.weight_decay:
-                self.shrink(variable, decay, rate * self.adam_lr_ratio if adam else rate)
+            decay = self.adam_weight_decay if self._by_adam(variable) else self.weight_decay
+            if decay:
+                self.shrink(variable, decay, rate)
 
     def step(self, gradient, learning_rate, t, momentum, velocity=None):
         if velocity is not None:
@@ -143,11 +143,7 @@ class Muon(Optimizer):
             return rate * new["momentum"] / (jnp.sqrt(new["velocity"]) + self.epsilon), new
         total = self.momentum * momentum + gradient
         ahead = gradient + self.momentum * total if self.nesterov else total
-        rows, columns = gradient.shape
-        if self.rms_rate is None:
-            scale = max(1, rows / columns) ** 0.5
-        else:
-            scale = max(rows, columns) ** 0.5 * self.rms_rate
+        scale = 1 if self.rms_rate is None else max(gradient.shape) ** 0.5 * self.rms_rate
         return learning_rate * scale * self.orthogonal(ahead), {"momentum": total}
 
     def orthogonal(self, x: jax.Array) -> jax.Array:

@@ -3,19 +3,19 @@
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from keraunos import initializers
 from keraunos.core import naming, registry
+from keraunos.core.config import floatx
 from keraunos.core.fields import Configurable, did_you_mean, needs
-from keraunos.core.state import Stateful, StatelessScope, Variable, pure, walk
+from keraunos.core.state import StatelessScope, Variable
 from keraunos.optimizers.schedules import LearningRateSchedule
+from keraunos.optimizers.state import Keeper, choose
 
 # Arguments that TF-Keras wrote into its files and that mean nothing here.
 _IGNORED = frozenset({"is_legacy_optimizer", "jit_compile"})
@@ -23,7 +23,7 @@ _IGNORED = frozenset({"is_legacy_optimizer", "jit_compile"})
 
 @registry.export("Optimizer")
 @registry.export("optimizers.Optimizer")
-class Optimizer(Configurable, Stateful):
+class Optimizer(Configurable, Keeper):
     """Changes variables by their gradients.
 
     A subclass names its `slots`, the arrays it keeps for every variable, and defines
@@ -56,7 +56,6 @@ class Optimizer(Configurable, Stateful):
 
     slots: ClassVar[Any] = ()  # names; those in an inner tuple are made variable by variable
     reads_value: ClassVar[bool] = False  # whether `step` also takes the variable's `value`
-    _not_mine = frozenset({"_trainable_variables", "_excluded", "_slots"})
 
     def __init__(
         self,
@@ -74,7 +73,7 @@ class Optimizer(Configurable, Stateful):
         **kwargs: Any,
     ):
         learning_rate = kwargs.pop("lr", learning_rate)
-        self.decay = kwargs.pop("decay", None) or 0.0
+        self._decay = kwargs.pop("decay", None) or 0.0
         self._refuse(kwargs.keys() - _IGNORED)
         self._variables: list[Variable] = []
         self.weight_decay = weight_decay
@@ -124,12 +123,6 @@ class Optimizer(Configurable, Stateful):
 
     # Variables ----------------------------------------------------------------------------
 
-    @property
-    def variables(self) -> list[Variable]:
-        """The step counter, the learning rate if it is a number, then the slots."""
-        found = {id(v): v for v in walk(self) if isinstance(v, Variable)}
-        return list(found.values())
-
     def build(self, variables: Iterable[Variable]) -> None:
         """Make what is kept for each of `variables`, the ones this optimizer will train."""
         if self.built:
@@ -156,98 +149,6 @@ class Optimizer(Configurable, Stateful):
         """How `slot` of `variable` starts: an initializer, or an array."""
         return "zeros"
 
-    def add_variable(
-        self,
-        shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: Any = None,
-        aggregation: str = "none",
-        layout: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """A new variable of the optimizer, e.g. a counter."""
-        if isinstance(initializer, (str, dict)) or callable(initializer):
-            initializer = initializers.get(initializer)
-        with naming.name_scope(self.name):
-            variable = Variable(
-                initializer, shape, dtype, trainable=False, aggregation=aggregation, name=name
-            )
-        if layout is not None:
-            variable._array = jax.device_put(variable._array, layout)
-        self._variables.append(variable)
-        return variable
-
-    def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
-    ) -> Variable:
-        """A new variable like `reference_variable`: its shape, its dtype, its place on devices."""
-        held = reference_variable._array
-        return self.add_variable(
-            reference_variable.shape,
-            initializer,
-            reference_variable.dtype,
-            reference_variable.aggregation,
-            layout=held.sharding if held.committed else None,
-            name=f"{reference_variable.path.replace('/', '_')}_{name or 'var'}",
-        )
-
-    def add_optimizer_variables(
-        self,
-        trainable_variables: Iterable[Variable],
-        name: str | Sequence[str],
-        initializer: Any = "zeros",
-    ) -> Any:
-        """A list of variables like `trainable_variables`; for several names, a tuple of lists.
-
-        None stands in it for variables that are overwritten by their gradients.
-        """
-        names = [name] if isinstance(name, str) else list(name)
-        several = isinstance(initializer, (list, tuple))
-        starts = list(initializer) if several else [initializer] * len(names)
-        if len(starts) != len(names):
-            raise ValueError(
-                f"add_optimizer_variables needs one initializer for each name, got "
-                f"{len(starts)} for {len(names)}."
-            )
-        made = [
-            [
-                None
-                if variable.overwrite_with_gradient
-                else self.add_variable_from_reference(variable, slot, start)
-                for slot, start in zip(names, starts)
-            ]
-            for variable in trainable_variables
-        ]
-        lists = tuple([row[i] for row in made] for i in range(len(names)))
-        return lists[0] if isinstance(name, str) else lists
-
-    def _get_variable_index(self, variable: Variable) -> int:
-        """The place of `variable` among those the optimizer was built with."""
-        trained = self._trainable_variables
-        for _ in range(2):
-            i = self._index.get(id(variable))
-            if i is not None and i < len(trained) and trained[i] is variable:
-                return i
-            # Identities change when the optimizer is copied or pickled.
-            self._index = {id(v): i for i, v in enumerate(trained)}
-        raise ValueError(
-            f"{self.name} does not know the variable {variable.path}: it was built for "
-            f"{len(trained)} others. An optimizer serves the variables it was built with; make "
-            "a new one for new variables."
-        )
-
-    def assign(self, variable: Variable, value: Any) -> None:
-        """Replace the value of `variable`."""
-        variable.assign(value)
-
-    def assign_add(self, variable: Variable, value: Any) -> None:
-        """Add `value` to `variable`."""
-        variable.assign_add(value)
-
-    def assign_sub(self, variable: Variable, value: Any) -> None:
-        """Subtract `value` from `variable`."""
-        variable.assign_sub(value)
-
     # Learning rate --------------------------------------------------------------------------
 
     def _rate(self, value: Any) -> Any:
@@ -259,7 +160,7 @@ class Optimizer(Configurable, Stateful):
         if isinstance(value, (str, bool)) or value is None or np.ndim(value) != 0:
             expected = "a number, a LearningRateSchedule or a callable"
             raise ValueError(needs(self, expected, "learning_rate", value))
-        return self.add_variable((), jnp.asarray(value, "float32"), name="learning_rate")
+        return self.add_variable((), jnp.asarray(value, floatx()), name="learning_rate")
 
     @property
     def iterations(self) -> Any:
@@ -308,8 +209,8 @@ class Optimizer(Configurable, Stateful):
         else:
             rate = rate(steps) if _takes_step(rate) else rate()
             rate = jnp.asarray(rate.value if isinstance(rate, Variable) else rate)
-        if self.decay:
-            rate = rate / (1 + self.decay * steps.astype(rate.dtype))
+        if self._decay:
+            rate = rate / (1 + self._decay * steps.astype(rate.dtype))
         return rate
 
     # One step -------------------------------------------------------------------------------
@@ -375,13 +276,6 @@ class Optimizer(Configurable, Stateful):
             self.apply(grads)
             new = scope.get_current_value
             return [new(v) for v in trained], [new(v) for v in mine]
-
-    def _match(self, name: str, values: Sequence[Any], variables: list[Variable]) -> None:
-        if len(values) != len(variables):
-            raise ValueError(
-                f"{self.name} needs one value for each of its {len(variables)} variables in "
-                f"`{name}`, got {len(values)}."
-            )
 
     def _paired(self, grads: list[Any], variables: Any) -> list[tuple[Any, Variable]]:
         """Gradients that are there, with their variables, known and of their shapes."""
@@ -567,34 +461,6 @@ class Optimizer(Configurable, Stateful):
 
     # Files ------------------------------------------------------------------------------------
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Give all `variables` new values."""
-        self._match("weights", weights, self.variables)
-        for variable, value in zip(self.variables, weights):
-            variable.assign(np.asarray(value))
-
-    def get_weights(self) -> list[np.ndarray]:
-        """The values of all `variables`."""
-        return [variable.numpy() for variable in self.variables]
-
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Write all `variables` into `store`, by their number."""
-        for i, variable in enumerate(self.variables):
-            store[str(i)] = variable.numpy()
-
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Read what `save_own_variables` wrote."""
-        if len(store) != len(self.variables):
-            warnings.warn(
-                f"Skipping variable loading for optimizer '{self.name}', because it has "
-                f"{len(self.variables)} variables whereas the saved optimizer has "
-                f"{len(store)} variables. ",
-                stacklevel=2,
-            )
-            return
-        for i, variable in enumerate(self.variables):
-            variable.assign(np.asarray(store[str(i)]))
-
     def get_config(self) -> dict[str, Any]:
         rate = self._learning_rate
         config = {
@@ -612,31 +478,19 @@ class Optimizer(Configurable, Stateful):
             "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
         }
-        if self.decay:
-            config["decay"] = self.decay
+        if self._decay:
+            config["decay"] = self._decay
         own = [name for name in self.__fields__ if name not in config]
         return config | {name: registry.serialize(getattr(self, name)) for name in own}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> "Optimizer":
         return cls(**{k: registry.deserialize(v, custom_objects) for k, v in config.items()})
-
-
-def choose(
-    condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any], variables: list[Variable]
-) -> None:
-    """Call one of two functions that assign `variables`, also where the condition is traced."""
-    if not isinstance(condition, Tracer):
-        (then if condition else otherwise)()
-        return
-    branches = [
-        lambda values, fn=fn: pure(fn, variables)((values,))[1][0] for fn in (then, otherwise)
-    ]
-    values = jax.lax.cond(condition, *branches, [variable.value for variable in variables])
-    for variable, value in zip(variables, values):
-        variable.assign(value)
 
 
 def _takes_step(rate: Callable) -> bool:

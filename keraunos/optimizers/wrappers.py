@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from keraunos.core import registry
 from keraunos.core.fields import needs
 from keraunos.core.state import Variable
-from keraunos.optimizers.optimizer import Optimizer, choose
+from keraunos.optimizers.optimizer import Optimizer
+from keraunos.optimizers.state import choose
 
 _INNER = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
