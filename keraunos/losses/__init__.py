@@ -3,6 +3,7 @@
 # ruff: noqa: F401  the names of this package
 
 from keraunos.losses.crossentropy import (
+    CTC,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
@@ -16,6 +17,7 @@ from keraunos.losses.crossentropy import (
     categorical_crossentropy,
     categorical_focal_crossentropy,
     categorical_generalized_cross_entropy,
+    ctc,
     kl_divergence,
     poisson,
     sparse_categorical_crossentropy,

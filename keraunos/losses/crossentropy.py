@@ -16,6 +16,7 @@ from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
 from keraunos.losses.loss import LossFunctionWrapper, of
 from keraunos.losses.regression import matched, pair
+from keraunos.ops.ctc import ctc_loss
 
 
 @export("losses.binary_crossentropy", "bce", "BCE")
@@ -175,6 +176,27 @@ def poisson(y_true: Tensor, y_pred: Tensor):
     return jnp.mean(y_pred - y_true * jnp.log(y_pred + config.epsilon()), axis=-1)
 
 
+@export("losses.ctc")
+@op
+def ctc(y_true: Tensor, y_pred: Tensor):
+    """Nats that logits over time need to code sequences of labels, wherever these are in time.
+
+    Class 0 is the blank, and fills up the labels of a short sequence.
+    Graves et al., Connectionist Temporal Classification, 2006.
+
+    Shapes: `(batch, length)` and `(batch, frames, classes)` to `(batch,)`.
+    """
+    y_true, (_, y_pred) = jnp.asarray(y_true), pair(0, y_pred)
+    if y_true.ndim != 2 or y_pred.ndim != 3:
+        raise ValueError(
+            "ctc needs labels of shape (batch, length) and logits of shape (batch, frames, "
+            f"classes), {_shapes(y_true, y_pred)}."
+        )
+    labels = jnp.sum(y_true != 0, axis=1)
+    frames = jnp.full(y_pred.shape[:1], y_pred.shape[1])
+    return ctc_loss(y_true, y_pred, labels, frames)
+
+
 @export("losses.BinaryCrossentropy")
 @of(binary_crossentropy)
 class BinaryCrossentropy(LossFunctionWrapper):
@@ -247,6 +269,12 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
 @of(kl_divergence)
 class KLDivergence(LossFunctionWrapper):
     """Kullback-Leibler divergence of predictions from targets, both distributions."""
+
+
+@export("losses.CTC")
+@of(ctc)
+class CTC(LossFunctionWrapper):
+    """Crossentropy of logits over time, with sequences of labels as targets."""
 
 
 @export("losses.Poisson")

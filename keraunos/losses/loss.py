@@ -84,10 +84,10 @@ class Loss(Configurable):
         found = [masks.get_mask(leaf) for leaf in jax.tree.leaves(y_pred)]
         y_true = jax.tree.map(functools.partial(as_target, dtype=self.dtype), y_true)
         y_pred = jax.tree.map(lambda leaf: jnp.asarray(tensor(leaf), self.dtype), y_pred)
-        losses = jnp.asarray(self.call(y_true, y_pred))
+        losses = self.call(y_true, y_pred)
         found = [mask for mask in (*found, masks.get_mask(losses)) if mask is not None]
         mask = functools.reduce(jnp.logical_and, found) if found else None
-        return reduce(losses, sample_weight, mask, self.reduction, self.dtype)
+        return reduce(jnp.asarray(losses), sample_weight, mask, self.reduction, self.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, save the dtype, which is that of a run."""

@@ -102,9 +102,9 @@ def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: int = -1):
 
 
 def unit(x: jax.Array, axis) -> jax.Array:
-    """The vectors along `axis`, divided by their length."""
+    """The vectors along `axis`, divided by their length; 0 is left alone, and so its gradient."""
     square = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24 if x.dtype != jnp.float16 else 1e-7))
+    return jnp.where(square == 0, 0, x * jax.lax.rsqrt(jnp.where(square == 0, 1, square)))
 
 
 @export("losses.MeanSquaredError")
