@@ -5,8 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from keraunos.core.dtypes import standardize_dtype
 from keraunos.core.graph import Tensor, op
-from keraunos.ops.families import binary, bitwise, inexact, promoted, quotient, smooth, unary
+from keraunos.ops.families import binary, bitwise, inexact, quotient, smooth, unary
 
 # One tensor ------------------------------------------------------------------------------
 
@@ -107,6 +108,14 @@ right_shift = bitwise(jnp.right_shift, "Bits moved down by `y` places.")
 bitwise_left_shift = bitwise(jnp.left_shift, "As `left_shift`.", "bitwise_left_shift")
 bitwise_right_shift = bitwise(jnp.right_shift, "As `right_shift`.", "bitwise_right_shift")
 
+
+def _divided(x1, x2):
+    zero = jnp.equal(x2, 0)
+    return jnp.where(zero, 0, jnp.divide(x1, jnp.where(zero, 1, x2)))
+
+
+divide_no_nan = quotient(_divided, "`x1 / x2`, and 0 where `x2` is 0.", "divide_no_nan")
+
 # Those with arguments of their own -------------------------------------------------------
 
 
@@ -122,14 +131,6 @@ def clip(x: Tensor, x_min: Tensor, x_max: Tensor):
     x = jnp.asarray(x)
     x = x.astype("int32") if x.dtype == bool else x
     return jnp.clip(x, x_min, x_max)
-
-
-@op
-def divide_no_nan(x1: Tensor, x2: Tensor):
-    """`x1 / x2`, and 0 where `x2` is 0."""
-    x1, x2 = promoted(inexact(x1), inexact(x2))
-    zero = jnp.equal(x2, 0)
-    return jnp.where(zero, 0, jnp.divide(x1, jnp.where(zero, 1, x2)))
 
 
 @op
@@ -172,7 +173,7 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
 def view(x: Tensor, dtype: Any = None):
     """The bits of `x` read as another dtype; the last axis grows or shrinks to fit."""
     x = jnp.asarray(x)
-    return x if dtype is None else jax.Array.view(x, dtype)
+    return x if dtype is None else x.view(standardize_dtype(dtype))
 
 
 @op

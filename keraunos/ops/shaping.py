@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core.dtypes import result_type, standardize_dtype
 from keraunos.core.graph import KerasTensor, Tensor, Tensors, abstract, op, tensor
@@ -91,20 +92,21 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None):
     return jnp.tri(N, M, k, standardize_dtype(dtype))
 
 
-def _of(*values: Any) -> str:
-    """The dtype of numbers that `values` are the ends of."""
-    return result_type(*(getattr(v, "dtype", type(v)) for v in values if v is not None))
+def _kinds(*values: Any) -> list:
+    """The dtypes of tensors, the types of Python numbers."""
+    return [getattr(value, "dtype", type(value)) for value in values if value is not None]
 
 
 @op
 def arange(start: Tensor, stop: Tensor = None, step: Tensor = None, dtype: Any = None):
     """Numbers from `start`, or 0, to below `stop` in steps of `step`, or 1."""
-    dtype = _of(start, stop, step) if dtype is None else standardize_dtype(dtype)
+    dtype = result_type(*_kinds(start, stop, step)) if dtype is None else standardize_dtype(dtype)
     return jnp.arange(start, stop, step, dtype)
 
 
 def _evenly(start, stop, dtype):
-    ends = _of(start, stop, float) if dtype is None else standardize_dtype(dtype)
+    kinds = _kinds(start, stop)
+    ends = result_type(*kinds, float) if dtype is None else standardize_dtype(dtype)
     return jnp.asarray(start), jnp.asarray(stop), ends
 
 
@@ -245,7 +247,12 @@ def dsplit(x: Tensor, indices_or_sections: Any):
 @op
 def repeat(x: Tensor, repeats: Any, axis: int | None = None):
     """Each element `repeats` times, along `axis` or flattened; `repeats` may be one for each."""
-    return jnp.repeat(x, jnp.asarray(repeats) if np.ndim(repeats) else repeats, axis=axis)
+    if isinstance(repeats, Tracer):
+        return jnp.repeat(x, repeats, axis=axis)
+    if np.size(repeats) == 1:
+        return jnp.repeat(x, int(np.ravel(repeats)[0]), axis=axis)
+    repeats = np.asarray(repeats)
+    return jnp.repeat(x, repeats, axis=axis, total_repeat_length=int(repeats.sum()))
 
 
 @op
@@ -338,7 +345,15 @@ def squeeze(x: Tensor, axis: Any = None):
     return jnp.squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
 
 
-@op
+def _spread(compute: Callable, x: KerasTensor, shape: Any) -> KerasTensor:
+    if None not in x.shape:
+        return abstract(compute, x, shape)
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    kept = (None,) * (len(sizes) - x.ndim) + x.shape
+    return KerasTensor([k if n is None else n for n, k in zip(sizes, kept)], x.dtype)
+
+
+@sized(_spread)
 def broadcast_to(x: Tensor, shape: Any):
     """`x` repeated to fill `shape`; None keeps the size of `x`."""
     x = jnp.asarray(x)
