@@ -50,7 +50,7 @@ _shared: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar(
 )
 
 # Classes that files of Keras name by a private path.
-_PRIVATE = {"models.Functional": ("keras.src.models.functional", "Functional")}
+_PRIVATE = {"Functional": ("keras.src.models.functional", "Functional")}
 
 
 def export(path: str, *aliases: str) -> Callable[[T], T]:
@@ -165,8 +165,8 @@ class CustomObjectScope(contextlib.AbstractContextManager):
 
 @contextlib.contextmanager
 def safe_mode(value: bool | None) -> Iterator[None]:
-    """Within it, lambdas in configs are refused (True) or made (False)."""
-    token = _safe_mode.set(value)
+    """Within it, lambdas in configs are refused (True) or made (False); None changes nothing."""
+    token = _safe_mode.set(_safe_mode.get() if value is None else value)
     try:
         yield
     finally:
@@ -204,7 +204,7 @@ def serialize(thing: Any) -> Any:
     if isinstance(thing, (tuple, list)):
         items = [serialize(item) for item in thing]
         return tuple(items) if type(thing) is tuple else items
-    if isinstance(thing, Mapping):
+    if isinstance(thing, Mapping) and not hasattr(thing, "get_config"):
         return {key: serialize(value) for key, value in thing.items()}
     if isinstance(thing, np.generic):
         return thing.item()
@@ -378,7 +378,7 @@ def _class_of(config: dict, kind: str | None) -> Any:
     elif module == "keras" or module.startswith("keras."):
         homes = [_public(module.removeprefix("keras").lstrip("."))]
     elif module in ("", "builtins"):
-        homes = [kind] if kind else PACKAGES
+        homes = (kind, "models") if kind else PACKAGES
     else:
         homes = []
     for home in homes:

@@ -374,6 +374,9 @@ class SpectralNormalization(Wrapper):
             f"{self._who} needs a layer with a `kernel` or `embeddings`, got {self.layer!r}."
         )
 
+    def _own_variables(self) -> list[Variable]:
+        return [self._kernel, self.vector_u] if self.built else []  # files have the kernel twice
+
     def call(self, inputs, training=False):
         if training:
             self._normalize()

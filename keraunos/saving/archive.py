@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from keraunos.core import registry
-from keraunos.saving import weights
+from keraunos.saving import h5, weights
 from keraunos.saving.files import as_path, magic, may_write, replaced
 
 # The version of Keras whose format and whose names of classes we write.
 KERAS_VERSION = "3.15.1"
 _WEIGHTS = "model.weights.h5"
+_OLD = (".h5", ".hdf5")  # the files of Keras 1 and 2
 
 
 def save_model(
     model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
 ) -> None:
     """Write a model to a `.keras` file: its layers, its weights, and what `compile` was told.
+
+    A name that ends in `.h5` or `.hdf5` gives the file of Keras 2.
 
     Args:
         overwrite: If False, ask before an existing file is replaced.
@@ -35,12 +38,17 @@ def save_model(
     if kwargs:
         raise TypeError(f"save_model() got an unexpected argument {next(iter(kwargs))!r}.")
     zipped = True if zipped is None else zipped
-    if zipped and path.suffix != ".keras":
+    old = path.suffix in _OLD
+    if zipped and not old and path.suffix not in (".keras", ""):
         raise ValueError(
-            f"A model is saved to a file that ends in `.keras`, got {str(path)!r}. "
-            "`zipped=False` writes a folder, `model.export(filepath)` other formats."
+            "A model is saved to a file that ends in `.keras`, or in `.h5` as Keras 2 writes it; "
+            f"got {str(path)!r}. `zipped=False` writes a folder; `model.export` other formats."
         )
     if not may_write(path, overwrite):
+        return
+    if old:
+        with replaced(path) as new:
+            h5.save_model(model, new, KERAS_VERSION, include_optimizer)
         return
     with registry.sharing():
         config = json.dumps(registry.serialize(model))
@@ -94,10 +102,24 @@ def load_model(
     path = as_path(filepath)
     with (
         registry.CustomObjectScope(custom_objects),
-        registry.safe_mode(safe_mode),
+        registry.safe_mode(safe_mode and registry.in_safe_mode()),
         registry.sharing(),
-        _opened(path) as folder,
     ):
+        if path.is_file() and magic(path) == "hdf5":
+            return _load_old(path, compile)
+        return _load(path, compile)
+
+
+def _load_old(path: Path, compile: bool) -> Any:
+    if not h5.is_whole_model(path):
+        raise ValueError(
+            f"{path} holds weights only. Make the model first, then call `model.load_weights`."
+        )
+    return h5.load_model(path, compile)
+
+
+def _load(path: Path, compile: bool) -> Any:
+    with _opened(path) as folder:
         config = json.loads((folder / "config.json").read_text())
         if not compile:
             config.pop("compile_config", None)
@@ -144,19 +166,22 @@ def save_weights(
 ) -> None:
     """Write the variables of a model, and the state of its optimizer, to a `.weights.h5` file.
 
+    Other names give the file of Keras 2, which holds the weights alone.
+
     Args:
         overwrite: If False, ask before an existing file is replaced.
     """
     path = as_path(filepath)
     kwargs.pop("save_format", None)
+    old = path.suffix in (*_OLD, "") and not path.name.endswith(".weights.h5")
     if kwargs or max_shard_size is not None:
         name = next(iter(kwargs), "max_shard_size")
         raise TypeError(f"save_weights() does not take `{name}`: weights are one file here.")
-    if not path.name.endswith(".weights.h5"):
+    if not old and not path.name.endswith(".weights.h5"):
         raise ValueError(f"The filename must end in `.weights.h5`, got {str(path)!r}.")
     if may_write(path, overwrite):
         with replaced(path) as new:
-            weights.write(model, new)
+            h5.save_weights(model, new, KERAS_VERSION) if old else weights.write(model, new)
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
@@ -166,13 +191,20 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
 
     Args:
         skip_mismatch: Load what fits instead, and warn of the rest.
+        by_name: For files of Keras 1 and 2: load the layers that have the same name.
     """
     path = as_path(filepath)
+    by_name = kwargs.pop("by_name", False)
     if kwargs:
         raise TypeError(f"load_weights() got an unexpected argument {next(iter(kwargs))!r}.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     kind = magic(path)
+    if kind == "hdf5" and h5.is_old(path):
+        h5.load_weights(model, path, by_name, skip_mismatch)
+        return
+    if by_name:
+        raise ValueError(f"`by_name` is for files of Keras 1 and 2; {path} is a newer one.")
     if kind == "zip":
         with _opened(path) as folder:
             weights.read(model, folder / _WEIGHTS, skip_mismatch, source=path)
