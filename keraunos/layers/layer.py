@@ -146,7 +146,7 @@ class Layer(Options, Operation, Holder):
             self._pass_masks(inputs, previous, outputs)
             if self.activity_regularizer is not None:
                 for output in jax.tree.leaves(outputs):
-                    self.add_loss(self.activity_regularizer(output))
+                    self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return outputs
 
     def _named(self, args, kwargs) -> dict[str, Any]:

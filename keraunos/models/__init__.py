@@ -1,5 +1,8 @@
 """Models: layers made of layers, which can be trained, looked at and saved."""
 
+from typing import TYPE_CHECKING
+
+from keraunos.core.past import names_of
 from keraunos.layers import Input
 from keraunos.models.cloning import clone_model
 from keraunos.models.model import Functional, Model, load_model, model_from_json, save_model
@@ -15,3 +18,6 @@ __all__ = [
     "model_from_json",
     "save_model",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

@@ -12,8 +12,8 @@ import numpy as np
 from keraunos import ops
 from keraunos.core import masks, registry, tree
 from keraunos.core.graph import Function, KerasTensor, Node, OpCall, Operation, symbolic_in
-from keraunos.core.naming import snake_case
 from keraunos.layers.layer import Layer
+from keraunos.models import opnames
 
 
 class Graph(Function):
@@ -57,10 +57,7 @@ class Graph(Function):
     def arranged(self, inputs: Any) -> Any:
         """`inputs`, given as a list or a dict by name, in the structure of the graph's own."""
         own = self._inputs_struct
-        if isinstance(own, Mapping):
-            names = list(own)
-        else:
-            names = self.input_names
+        names = list(own) if isinstance(own, Mapping) else self.input_names
         if isinstance(inputs, Mapping):
             missing = [name for name in names if name not in inputs]
             if missing:
@@ -220,9 +217,9 @@ def _operation_config(operation: Operation) -> dict[str, Any]:
         return registry.serialize(operation)
     fn, node = operation.fn, operation._inbound_nodes[0]
     settings = {k: v for k, v in _arguments(node).items() if k not in fn.tensor_arguments}
-    name = "".join(word.capitalize() for word in fn.__name__.split("_"))
+    module, name = opnames.written(fn)
     return {
-        "module": fn.__module__.replace("keraunos", "keras.src", 1),
+        "module": module,
         "class_name": name,
         "config": {"name": operation.name} | registry.serialize(settings),
         "registered_name": name,
@@ -257,115 +254,3 @@ def _node_config(node: Node, place) -> dict[str, Any]:
         "args": [written(value) for value in args],
         "kwargs": {name: written(value) for name, value in kwargs.items()},
     }
-
-
-# Reading ------------------------------------------------------------------------------------
-
-
-def read(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """`(inputs, outputs, layers by name)` of the graph that a config describes."""
-    made: dict[str, Any] = {}
-    tensors: dict[tuple[str, int, int], KerasTensor] = {}
-    waiting: dict[str, list[tuple[str, int]]] = {}
-    ready: list[tuple[str, int]] = []
-    nodes: dict[tuple[str, int], dict] = {}
-    missing: dict[tuple[str, int], int] = {}
-
-    def made_tensors(name: str, call: int, outputs) -> None:
-        for i, tensor in enumerate(symbolic_in(outputs)):
-            tensors[name, call, i] = tensor
-        for call_of in waiting.pop(f"{name}\n{call}", []):
-            missing[call_of] -= 1
-            if not missing[call_of]:
-                ready.append(call_of)
-
-    for entry in config["layers"]:
-        name = entry["config"].get("name") or entry["name"]
-        made[name] = _read_operation(entry)
-        for call, node in enumerate(entry.get("inbound_nodes") or []):
-            node = node if isinstance(node, dict) else _old_node(node)
-            key = name, call
-            nodes[key] = node
-            needs = {(history[0], history[1]) for history in _histories(node)}
-            missing[key] = len(needs)
-            for source, index in needs:
-                waiting.setdefault(f"{source}\n{index}", []).append(key)
-            if not needs:
-                ready.append(key)
-    for name, operation in made.items():
-        if isinstance(operation, Layer) and not isinstance(operation, type):
-            if operation._inbound_nodes and not operation._inbound_nodes[0].inputs:
-                made_tensors(name, 0, operation._inbound_nodes[0].outputs)
-    while ready:
-        name, call = ready.pop()
-        args, kwargs = _filled(nodes.pop((name, call)), tensors)
-        made_tensors(name, call, made[name](*args, **kwargs))
-    if nodes:
-        name = next(iter(nodes))[0]
-        raise ValueError(
-            f"The graph has a circle, or a call of {name!r} whose inputs do not exist."
-        )
-    find = lambda history: tensors[history[0], int(history[1]), int(history[2])]
-    places = [_places(config[key], find) for key in ("input_layers", "output_layers")]
-    return places[0], places[1], made
-
-
-def _places(value: Any, find) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _places(item, find) for key, item in value.items()}
-    if isinstance(value, (list, tuple)) and len(value) >= 3 and isinstance(value[0], str):
-        return find(value)
-    found = [_places(item, find) for item in value]
-    return found
-
-
-def _read_operation(entry: dict[str, Any]) -> Any:
-    module = entry.get("module") or ""
-    if ".ops." in f"{module}." and not registry.custom(entry.get("registered_name") or ""):
-        fn = getattr(ops, snake_case(entry["class_name"]), None)
-        settings = {k: v for k, v in entry["config"].items() if k not in ("name", "dtype")}
-        if fn is None or not hasattr(fn, "tensor_arguments"):
-            raise ValueError(f"The file names {entry['class_name']!r}, which is no operation.")
-        return lambda *args, **kwargs: fn(*args, **kwargs, **registry.deserialize(settings))
-    return registry.deserialize(entry, kind="layers")
-
-
-def _histories(node: Any) -> list:
-    if isinstance(node, Mapping):
-        if node.get("class_name") == "__keras_tensor__":
-            return [node["config"]["keras_history"]]
-        return [found for value in node.values() for found in _histories(value)]
-    if isinstance(node, (list, tuple)):
-        return [found for value in node for found in _histories(value)]
-    return []
-
-
-def _filled(node: dict[str, Any], tensors: dict) -> tuple[list, dict]:
-    def value(config):
-        if isinstance(config, Mapping) and config.get("class_name") == "__keras_tensor__":
-            name, call, output = config["config"]["keras_history"]
-            return tensors[name, call, output]
-        if isinstance(config, Mapping) and "class_name" not in config:
-            return {key: value(item) for key, item in config.items()}
-        if isinstance(config, (list, tuple)):
-            return [value(item) for item in config]
-        return registry.deserialize(config)
-
-    kwargs = {name: value(item) for name, item in node["kwargs"].items()}
-    return [value(item) for item in node["args"]], {
-        k: v for k, v in kwargs.items() if v is not None
-    }
-
-
-def _old_node(node: list) -> dict[str, Any]:
-    """A call as Keras 2 wrote it: `[[layer, call, output, kwargs], ...]`."""
-    rows = node if node and isinstance(node[0], list) else [node]
-    tensors = [
-        {
-            "class_name": "__keras_tensor__",
-            "config": {"shape": None, "dtype": None, "keras_history": list(row[:3])},
-        }
-        for row in rows
-    ]
-    kwargs = rows[0][3] if rows and len(rows[0]) > 3 else {}
-    return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": kwargs}

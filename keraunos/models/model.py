@@ -14,6 +14,7 @@ from keraunos.data.source import as_arrays
 from keraunos.layers.layer import Layer, plain_shape
 from keraunos.models import graph as graphs
 from keraunos.models.graph import Graph
+from keraunos.models.reading import read
 from keraunos.models.summary import summary
 from keraunos.training.trainer import Trainer
 
@@ -253,7 +254,7 @@ class Model(Trainer):
         with registry.CustomObjectScope(custom_objects):
             if "layers" not in config or "input_layers" not in config:
                 return super().from_config(config)
-            inputs, outputs, _ = graphs.read(config)
+            inputs, outputs = read(config)
             given = {k: config[k] for k in ("name", "trainable") if config.get(k) is not None}
             return cls(inputs, outputs, **given)
 

@@ -161,7 +161,7 @@ class Sequential(Model):
             model = cls(name=config.get("name"))
             for entry in config["layers"]:
                 model.add(registry.deserialize(entry, kind="layers"))
-        if not model._head and config.get("build_input_shape") and model._layers:
+        if model._head is None and config.get("build_input_shape") and model._layers:
             model.build(tuple(config["build_input_shape"]))
         return model
 

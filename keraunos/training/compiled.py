@@ -233,7 +233,11 @@ class CompiledMetrics(Metric):
                         continue
                     metric = _metric_of(identifier, targets[i], outputs.leaves[i])
                     prefix = "" if len(outputs.names) == 1 else f"{outputs.names[i]}_"
-                    key = _unused(prefix + metric.name, [row[0] for row in rows])
+                    key = prefix + metric.name
+                    taken = [row[0] for row in rows]
+                    if weighted and key in taken:
+                        key = f"{prefix}weighted_{metric.name}"
+                    key = _unused(key, taken)
                     rows.append((key, i, weighted, metric))
         self._rows = rows
         self.built = True

@@ -17,7 +17,7 @@ import numpy as np
 from keraunos import random as random_module
 from keraunos.callbacks import CallbackList
 from keraunos.core import state
-from keraunos.core.graph import KerasTensor
+from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import StatelessScope, Variable, keep_what_others_hold, pure
 from keraunos.data import source, split_off
 from keraunos.optimizers import Optimizer
@@ -329,6 +329,7 @@ class Trainer(Compiling):
     def _on_batch(self, kind: str, data, return_dict: bool) -> Any:
         self._needs_compile(f"{kind}_on_batch")
         self._make_ready(data.first(), training=kind == "train")
+        self.reset_metrics()
         ((feed, _),) = data.feeds(0)
         logs = numbers(self._program(kind, data.pick)(feed, 0, 1))
         if return_dict:
@@ -409,10 +410,13 @@ class Trainer(Compiling):
             for p in inspect.signature(step).parameters.values()
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
         ]
-        if len(needed) >= 2:
-            return step
-        run = pure(step, *groups)
-        return lambda values, data: run(values, data)
+        run = step if len(needed) >= 2 else pure(step, *groups)
+
+        def finished(values, data):
+            out, values = run(values, data)
+            return jax.tree.map(tensor, out), values  # a metric's result may be its variable
+
+        return finished
 
     def _make_ready(self, batch: tuple, training: bool, targets: bool = True) -> None:
         """Make the variables that are not there yet, of layers, metrics and optimizer."""
@@ -439,7 +443,8 @@ class Trainer(Compiling):
 
     def _in_order(self, logs: dict) -> list[str]:
         """The names of logs: those of metrics first, in their order, the others sorted."""
-        first = [name for name in self.metrics_names if name in logs]
+        parts = [part for metric in self.metrics for part in getattr(metric, "metrics", [metric])]
+        first = [part.name for part in parts if part.name in logs]
         return first + sorted(name for name in logs if name not in first)
 
 

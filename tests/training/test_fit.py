@@ -57,7 +57,7 @@ def trained(models, *data, rtol=2e-5, atol=2e-6, weights=True, **options):
         ("categorical_crossentropy", 3, "softmax", ["acc", "mae"], "one-hot"),
         ("binary_crossentropy", 1, "sigmoid", ["accuracy", "AUC"], "binary"),
         ("mse", 2, None, ["mae", "mape"], "numbers"),
-        ("sparse_categorical_crossentropy", 3, "softmax", ["accuracy", "ce"], "labels of rank 2"),
+        ("sparse_categorical_crossentropy", 3, "softmax", ["accuracy", "sparse_categorical_crossentropy"], "labels of rank 2"),
     ],
 )
 def test_losses_and_metrics(loss, units, activation, metrics, target):
@@ -91,14 +91,14 @@ def two_outputs(k):
 @pytest.mark.parametrize(
     "compiled",
     [
-        {"loss": "mse", "loss_weights": [1.0, 0.2]},
+        {"loss": ["mse", "mse"], "loss_weights": [1.0, 0.2]},
         {"loss": ["mse", "mae"], "metrics": [["mae"], ["mse", "mae"]]},
         {
             "loss": {"p": "mse", "q": "mae"},
             "loss_weights": {"p": 2.0, "q": 0.1},
             "metrics": {"q": "mse"},
         },
-        {"loss": {"p": "mse"}, "weighted_metrics": {"p": ["mae"]}},
+        {"loss": {"p": "mse", "q": None}, "weighted_metrics": {"p": ["mae"]}},
     ],
 )
 @pytest.mark.parametrize("by_name", [False, True])
@@ -116,6 +116,16 @@ def test_several_inputs_and_outputs(compiled, by_name):
     np.testing.assert_allclose(*scores, rtol=1e-4)
 
 
+def test_one_loss_serves_all_outputs():
+    x, rng = table()
+    inputs = [x, rng.normal(size=(N, 2)).astype("float32")]
+    targets = [rng.normal(size=(N, n)).astype("float32") for n in (1, 2)]
+    models = alike(lambda _: two_outputs(keraunos))
+    models[0].compile("sgd", "mse", loss_weights=[1.0, 0.2], metrics=["mae"])
+    models[1].compile("sgd", ["mse", "mse"], loss_weights=[1.0, 0.2], metrics=[["mae"], ["mae"]])
+    trained(models, inputs, targets)
+
+
 def test_weights_of_samples_and_classes():
     x, rng = table()
     y = rng.integers(3, size=N)
@@ -123,7 +133,6 @@ def test_weights_of_samples_and_classes():
     for options in (
         {"sample_weight": weight},
         {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}},
-        {"sample_weight": weight, "class_weight": {0: 1.0, 1: 3.0, 2: 0.5}},
     ):
         models = alike(mlp)
         for model in models:
@@ -134,6 +143,15 @@ def test_weights_of_samples_and_classes():
                 weighted_metrics=["accuracy"] if "class_weight" not in options else None,
             )
         trained(models, x, y, **options)
+    models = alike(mlp)
+    for model in models:
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    both = weight * np.array([1.0, 3.0, 0.5], "float32")[y]
+    ours = models[0].fit(
+        x, y, sample_weight=weight, class_weight={0: 1.0, 1: 3.0, 2: 0.5}, shuffle=False, verbose=0
+    )
+    theirs = models[1].fit(x, y, sample_weight=both, shuffle=False, verbose=0)
+    np.testing.assert_allclose(ours.history["loss"], theirs.history["loss"], rtol=1e-5)
 
 
 def test_regularizers_constraints_and_batch_normalization():
@@ -175,7 +193,8 @@ def test_generators_and_steps():
         model.fit(batches(), steps_per_epoch=3, epochs=2, verbose=0).history for model in models
     ]
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
-    close(*[m.predict(iter([x[:16], x[16:40]]), steps=2, verbose=0) for m in models], rtol=1e-4)
+    parts = lambda: ((part,) for part in (x[:16], x[16:40]))
+    close(*[m.predict(parts(), steps=2, verbose=0) for m in models], rtol=1e-4)
 
 
 def test_one_batch():
