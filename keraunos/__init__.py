@@ -4,6 +4,7 @@ Names are found when they are first used, so that importing takes no time.
 """
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -47,7 +48,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"keraunos.{_NAMES[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'keraunos' has no attribute {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(f"module 'keraunos' has no attribute {name!r}")
+    past = importlib.import_module("keraunos.legacy.modules")
+    return past.answer("", name, sys._getframe(1))
 
 
 def __dir__() -> list[str]:

@@ -6,13 +6,14 @@
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
 from keraunos.core import config, registry
 from keraunos.core.fields import Configurable, fields
 from keraunos.core.graph import tensor
+from keraunos.core.past import names_of
 from keraunos.core.registry import export
 
 
@@ -103,3 +104,6 @@ class MinMaxNorm(Constraint):
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

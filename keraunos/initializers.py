@@ -6,7 +6,7 @@ when the initializer is made. With an integer every call gives the same numbers.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from keraunos import random
 from keraunos.core import config, registry
 from keraunos.core.fields import Configurable, fields, needs, one_of
 from keraunos.core.graph import tensor
+from keraunos.core.past import names_of
 from keraunos.core.registry import export
 
 
@@ -369,3 +370,6 @@ glorot_normal, glorot_uniform = GlorotNormal, GlorotUniform
 he_normal, he_uniform = HeNormal, HeUniform
 lecun_normal, lecun_uniform = LecunNormal, LecunUniform
 IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
 
 from keraunos.core import registry
 from keraunos.core.fields import Configurable, fields, needs, one_of
 from keraunos.core.graph import tensor
+from keraunos.core.past import names_of
 from keraunos.core.registry import export
 
 
@@ -107,3 +108,6 @@ class OrthogonalRegularizer(Regularizer):
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

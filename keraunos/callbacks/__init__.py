@@ -1,5 +1,7 @@
 """Callbacks: what is done around the steps and epochs of a training."""
 
+from typing import TYPE_CHECKING
+
 from keraunos.callbacks.callback import Callback, History, LambdaCallback
 from keraunos.callbacks.callback_list import CallbackList
 from keraunos.callbacks.monitors import (
@@ -9,6 +11,7 @@ from keraunos.callbacks.monitors import (
     TerminateOnNaN,
 )
 from keraunos.callbacks.progress import ProgbarLogger
+from keraunos.core.past import names_of
 
 __all__ = [
     "Callback",
@@ -21,3 +24,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

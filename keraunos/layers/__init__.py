@@ -1,8 +1,9 @@
 """The table of contents: every layer, grouped by the file it is in."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keraunos.core import registry
+from keraunos.core.past import names_of
 from keraunos.layers.activation import (
     ELU,
     Activation,
@@ -263,3 +264,7 @@ def serialize(layer: Any) -> dict[str, Any]:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The layer that `serialize` described."""
     return registry.deserialize(config, custom_objects, kind="layers")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

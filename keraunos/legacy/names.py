@@ -37,7 +37,7 @@ _MOVED = {
         optimizer_v2.learning_rate_schedule optimizer_v2.nadam optimizer_v2.optimizer_v2
         optimizer_v2.rmsprop optimizers.adadelta optimizers.adafactor optimizers.adagrad
         optimizers.adam optimizers.adamax optimizers.adamw optimizers.experimental
-        optimizers.ftrl optimizers.legacy optimizers.legacy.adam optimizers.legacy.gradient_descent
+        optimizers.ftrl optimizers.legacy.adam optimizers.legacy.gradient_descent
         optimizers.legacy.rmsprop optimizers.lion optimizers.nadam optimizers.optimizer
         optimizers.optimizer_experimental optimizers.optimizer_v1 optimizers.optimizer_v2
         optimizers.optimizer_v2.adam optimizers.optimizer_v2.gradient_descent
@@ -94,7 +94,8 @@ _SHORT = {
 def _short(package: str) -> dict[str, str]:
     """The short names of losses in `package`, also in capitals."""
     pairs = {**_SHORT, **{name.upper(): now for name, now in _SHORT.items() if len(name) < 5}}
-    return {name: f"{package}.{now}" for name, now in pairs.items()}
+    home = lambda now: "losses" if now == "cosine_similarity" else package
+    return {name: f"{home(now)}.{now}" for name, now in pairs.items()}
 
 
 # Names that changed: package, then the name of the past, then today's path.

@@ -2,6 +2,9 @@
 
 # ruff: noqa: F401  the names of this package
 
+from typing import TYPE_CHECKING
+
+from keraunos.core.past import names_of
 from keraunos.losses.crossentropy import (
     CTC,
     BinaryCrossentropy,
@@ -50,3 +53,6 @@ from keraunos.losses.regression import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

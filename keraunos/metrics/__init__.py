@@ -2,6 +2,9 @@
 
 # ruff: noqa: F401  the names of this package
 
+from typing import TYPE_CHECKING
+
+from keraunos.core.past import names_of
 from keraunos.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -80,3 +83,6 @@ from keraunos.metrics.scores import (
     concordance_correlation,
     pearson_correlation,
 )
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

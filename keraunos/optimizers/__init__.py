@@ -1,9 +1,10 @@
 """Rules by which training changes variables."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keraunos.core import registry
+from keraunos.core.past import names_of
 from keraunos.core.registry import serialize
 from keraunos.optimizers import legacy, schedules
 from keraunos.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
@@ -69,3 +70,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         known = registry.lookup("optimizers", name)
         config = config if known else {**config, "class_name": name.lower()}
     return registry.deserialize(config, custom_objects, kind="optimizers")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)
