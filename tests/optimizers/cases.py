@@ -7,7 +7,8 @@ import numpy as np
 
 import keraunos
 
-SHAPES = {"kernel": (3, 2), "bias": (2,), "embeddings": (2, 2, 3)}
+SHAPES = {"kernel": (3, 2), "bias": (2,)}
+MORE = {"Adafactor": {"tensor": (2, 2, 3)}, "Muon": {"embeddings": (3, 2), "wide": (2, 3)}}
 STEPS = 10
 
 # Name of the optimizer, its arguments.
@@ -88,33 +89,35 @@ CASES = [
 IDS = [f"{name}-{'-'.join(arguments) or 'default'}" for name, arguments in CASES]
 
 
-def arrays(seed, count):
+def arrays(shapes, seed, count):
     rng = np.random.default_rng(seed)
-    return [[rng.normal(size=s).astype("float32") for s in SHAPES.values()] for _ in range(count)]
+    return [[rng.normal(size=s).astype("float32") for s in shapes.values()] for _ in range(count)]
 
 
-def variables(library, dtype="float32"):
-    values = zip(SHAPES, arrays(0, 1)[0])
+def variables(library, shapes=SHAPES, dtype="float32"):
+    values = zip(shapes, arrays(shapes, 0, 1)[0])
     return [library.Variable(value, dtype=dtype, name=name) for name, value in values]
 
 
-def gradients(dtype="float32"):
-    return [[jnp.asarray(g, dtype) for g in step] for step in arrays(1, STEPS)]
+def gradients(shapes=SHAPES, dtype="float32", steps=STEPS):
+    return [[jnp.asarray(g, dtype) for g in step] for step in arrays(shapes, 1, steps)]
 
 
-def run(library, optimizer, dtype="float32", jit=True):
+def run(library, optimizer, dtype="float32", jit=True, grads=None, shapes=None):
     """Values of the variables, then of the optimizer's, after ten steps."""
-    trained = variables(library, dtype)
+    shapes = shapes or SHAPES | MORE.get(type(optimizer).__name__, {})
+    trained = variables(library, shapes, dtype)
+    grads = gradients(shapes, dtype) if grads is None else grads
     optimizer.build(trained)
     if not jit:
-        for grads in gradients(dtype):
-            optimizer.apply(grads, trained)
+        for each in grads:
+            optimizer.apply(each, trained)
         return [np.asarray(v.value) for v in [*trained, *optimizer.variables]]
     step = jax.jit(optimizer.stateless_apply, donate_argnums=(0, 2))
     values = [jnp.array(v.value) for v in trained]
     slots = [jnp.array(v.value) for v in optimizer.variables]
-    for grads in gradients(dtype):
-        values, slots = step(slots, grads, values)
+    for each in grads:
+        values, slots = step(slots, each, values)
     return [np.asarray(v) for v in [*values, *slots]]
 
 
@@ -122,3 +125,11 @@ def both(name, arguments):
     """The optimizer in our library, and in Keras."""
     make = arguments if callable(arguments) else lambda library: dict(arguments)
     return [getattr(library.optimizers, name)(**make(library)) for library in (keraunos, keras)]
+
+
+def agree(ours, theirs, rtol=1e-5, atol=1e-6):
+    """Assert that lists of arrays have equal shapes and dtypes, and numbers that are close."""
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a.astype("float64"), b.astype("float64"), rtol=rtol, atol=atol)
