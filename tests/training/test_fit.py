@@ -57,7 +57,13 @@ def trained(models, *data, rtol=2e-5, atol=2e-6, weights=True, **options):
         ("categorical_crossentropy", 3, "softmax", ["acc", "mae"], "one-hot"),
         ("binary_crossentropy", 1, "sigmoid", ["accuracy", "AUC"], "binary"),
         ("mse", 2, None, ["mae", "mape"], "numbers"),
-        ("sparse_categorical_crossentropy", 3, "softmax", ["accuracy", "sparse_categorical_crossentropy"], "labels of rank 2"),
+        (
+            "sparse_categorical_crossentropy",
+            3,
+            "softmax",
+            ["accuracy", "sparse_categorical_crossentropy"],
+            "labels of rank 2",
+        ),
     ],
 )
 def test_losses_and_metrics(loss, units, activation, metrics, target):
