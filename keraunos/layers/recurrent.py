@@ -31,9 +31,10 @@ from keraunos.layers.spec import InputSpec, Regularizer
 def loop(step, shared, xs, states, others, mask, zeroed, backwards, unroll, sequences):
     """Apply `step(shared, x, states) -> (output, states)` to each of `xs`, in order.
 
-    Where `mask` is False the states stay, and the output is the one before (zeros at first,
-    and always if `zeroed`). All of `xs` and `mask` have time as their first axis. `others` is
-    a tuple of what a step changes whatever the mask; it takes and returns them behind the rest.
+    Where `mask` is False the states stay, and so does the output, if it is the first state;
+    otherwise it is the output before (zeros at first), or zeros always if `zeroed`. All of
+    `xs` and `mask` have time as their first axis. `others` is a tuple of what a step changes
+    whatever the mask; it takes and returns them behind the rest.
 
     Returns the last output, all of them (if `sequences`), the last states, the last others.
     """
@@ -53,7 +54,9 @@ def loop(step, shared, xs, states, others, mask, zeroed, backwards, unroll, sequ
 
     with StatelessScope():
         output, *_ = jax.eval_shape(proceed, one, states, others)
-    carries = mask is not None or not (sequences or repeats)
+    zeroed = zeroed and mask is not None
+    stays = repeats and not zeroed
+    carries = not stays and (not sequences or (mask is not None and not zeroed))
     start = jax.tree.map(lambda y: jnp.zeros(y.shape, y.dtype), output) if carries else None
 
     def body(carry, inputs):
@@ -61,8 +64,12 @@ def loop(step, shared, xs, states, others, mask, zeroed, backwards, unroll, sequ
         output, new, others = proceed(x, states, others)
         if real is not None:
             keep = lambda a, b: jnp.where(real.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
-            past = jax.tree.map(jnp.zeros_like, output) if zeroed else past
-            output, new = jax.tree.map(keep, (output, new), (past, states))
+            new = jax.tree.map(keep, new, states)
+            if stays:
+                output = jax.tree.leaves(new)[0]
+            else:
+                past = jax.tree.map(jnp.zeros_like, output) if zeroed else past
+                output = jax.tree.map(keep, output, past)
         return (output if carries else None, new, others), output if sequences else None
 
     (last, states, others), outputs = jax.lax.scan(
@@ -72,10 +79,10 @@ def loop(step, shared, xs, states, others, mask, zeroed, backwards, unroll, sequ
         reverse=backwards,
         unroll=bool(unroll) and isinstance(length, int) and length > 0,
     )
-    if not carries:
-        end = 0 if backwards else -1
-        ends = lambda: jax.tree.map(lambda y: y[end], outputs)
-        last = jax.tree.leaves(states)[0] if repeats else ends()
+    if stays:
+        last = jax.tree.leaves(states)[0]
+    elif not carries:
+        last = jax.tree.map(lambda y: y[0 if backwards else -1], outputs)
     if sequences and backwards:
         outputs = jax.tree.map(lambda y: y[::-1], outputs)
     return last, outputs, states, others

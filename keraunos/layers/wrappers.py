@@ -170,6 +170,10 @@ class Bidirectional(Layer):
         self.return_sequences = layer.return_sequences
         self.return_state = getattr(layer, "return_state", False)
         self.stateful = getattr(layer, "stateful", False)
+        for twin in (self.forward_layer, self.backward_layer):
+            # The last output at a masked step is another one for each direction; they would
+            # not belong together.
+            twin.zero_output_for_mask = bool(self.return_sequences)
         self.input_spec = layer.input_spec
 
     def _compare(self) -> None:
