@@ -48,12 +48,10 @@ class SeedGenerator(Stateful, Configurable):
             )
 
     def next(self, ordered: bool = True) -> jax.Array:
-        """The key at the present position; the position moves on.
-
-        `ordered` is there for the signature: keys always come in order.
-        """
+        """The key at the present position; the position moves on, by one if `ordered`."""
         key = self.state.value
-        self.state.assign(key + jnp.array([0, 1], key.dtype))
+        one_on = key + jnp.array([0, 1], key.dtype)
+        self.state.assign(one_on if ordered else (key + 1) * 5387 % 933199)  # as Keras jumps
         return key
 
     def get_config(self) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def _next_of_process() -> jax.Array:
             "be the same in every call. Make a `keras.random.SeedGenerator` in the constructor "
             "of your layer or model (`self.seed_generator = ...`) and pass it as `seed`."
         )
-    return _global[0].next()
+    return _global[0].next(ordered=False)
 
 
 def draw_seed(seed: Any) -> jax.Array:
@@ -193,9 +191,9 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Any = None, seed: Any = No
     that the input has there.
     """
     inputs = jnp.asarray(inputs)
-    key = draw_seed(seed)
     if isinstance(rate, (int, float)) and rate >= 1:
         return jnp.zeros_like(inputs)  # dividing by 0 would make gradients of NaN
+    key = draw_seed(seed)
     if noise_shape is None:
         noise_shape = inputs.shape
     sizes = [have if n is None else n for n, have in zip(noise_shape, inputs.shape, strict=True)]

@@ -230,6 +230,7 @@ class LayerNormalization(Layer):
     supports_masking = True
 
     def build(self, input_shape):
+        self.axis = _in_order(self.axis, len(input_shape))
         shape = _sizes(self, input_shape, _listed(self.axis))
         _make_gamma_beta(self, shape)
 
@@ -244,6 +245,15 @@ class LayerNormalization(Layer):
 
 def _listed(axis: Any) -> list[int]:
     return axis if isinstance(axis, list) else [axis]
+
+
+def _in_order(axis: Any, rank: int) -> Any:
+    """Several axes from left to right, in which order their sizes make up a shape."""
+    return (
+        sorted(i % rank if -rank <= i < rank else i for i in axis)
+        if isinstance(axis, list)
+        else axis
+    )
 
 
 def _groups(value: Any, name: str, owner: Any) -> int:
@@ -316,6 +326,7 @@ class RMSNormalization(Layer):
     scale: Variable = owned()
 
     def build(self, input_shape):
+        self.axis = _in_order(self.axis, len(input_shape))
         shape = _sizes(self, input_shape, _listed(self.axis))
         self.weight("scale", shape, initializer="ones", autocast=False)
 
@@ -355,24 +366,22 @@ class SpectralNormalization(Wrapper):
     layer: Any
     power_iterations: Positive = 1
 
+    kernel: Variable = owned()
     vector_u: Variable = owned()
 
     def build(self, input_shape=None):
         super().build(input_shape)
-        shape = self._kernel.shape
-        self.input_spec = self.layer.input_spec
-        initializer = "truncated_normal"
-        options = {"initializer": initializer, "trainable": False}
-        self.weight("vector_u", (1, shape[-1]), **options)
-
-    @property
-    def _kernel(self) -> Variable:
         for name in ("kernel", "embeddings"):
             if isinstance(found := getattr(self.layer, name, None), Variable):
-                return found
-        raise AttributeError(
-            f"{self._who} needs a layer with a `kernel` or `embeddings`, got {self.layer!r}."
-        )
+                self.kernel = found
+                break
+        else:
+            raise AttributeError(
+                f"{self._who} needs a layer with a `kernel` or `embeddings`, got {self.layer!r}."
+            )
+        self.input_spec = self.layer.input_spec
+        options = {"initializer": "truncated_normal", "trainable": False}
+        self.weight("vector_u", (1, self.kernel.shape[-1]), **options)
 
     def _own_variables(self) -> list[Variable]:
         return [self._kernel, self.vector_u] if self.built else []  # files have the kernel twice
@@ -383,7 +392,7 @@ class SpectralNormalization(Wrapper):
         return self.layer(inputs)
 
     def _normalize(self):
-        kernel = self._kernel
+        kernel = self.kernel
         matrix = kernel.value.reshape((math.prod(kernel.shape[:-1]), kernel.shape[-1]))
         u = self.vector_u.value
         for _ in range(self.power_iterations):
