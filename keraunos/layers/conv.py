@@ -55,20 +55,24 @@ def spread(cls: C) -> C:
     return declare(cls, own, cls.__init__)  # type: ignore[misc]
 
 
+@fields
 class Windowed(Layer):
     """What layers share whose windows slide over `rank` axes of space."""
 
     rank: ClassVar[int]
     causal: ClassVar[bool] = False
-    data_format: str
-    strides: tuple[int, ...]
-    dilation_rate: tuple[int, ...]
-    activation: Any
-    use_bias: bool
-    bias: Variable
+    data_format: str = owned()
+    strides: tuple[int, ...] = owned()
+    dilation_rate: tuple[int, ...] = owned()
+    activation: Any = owned()
+    use_bias: bool = owned()
+    bias: Variable = owned()
 
     def __post_init__(self):
         self.input_spec = InputSpec(min_ndim=self.rank + 2)
+
+    def steps_or_gaps(self) -> None:
+        """Refuse to have both, as Keras does."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{type(self).__name__} takes steps or has gaps, not both: `strides` is "
@@ -131,7 +135,7 @@ class Conv(Windowed):
     kernel: Variable = owned()
 
     def __post_init__(self):
-        super().__post_init__()
+        self.steps_or_gaps()
         if self.filters % self.groups:
             raise ValueError(
                 f"{type(self).__name__}: {self.filters} `filters` do not split into "
@@ -221,7 +225,7 @@ class ConvTranspose(Windowed):
     kernel: Variable = owned()
 
     def __post_init__(self):
-        super().__post_init__()
+        self.steps_or_gaps()
         if self.output_padding and any(
             more >= step for more, step in zip(self.output_padding, self.strides)
         ):
@@ -273,8 +277,8 @@ class Conv3DTranspose(ConvTranspose):
     rank: ClassVar[int] = 3
 
     # The same arguments; only here Keras has these two in the other order.
-    filters: Positive
-    kernel_size: PerAxis
+    filters: Positive  # pyright: ignore
+    kernel_size: PerAxis  # pyright: ignore
     strides: PerAxis = 1
     padding: ConvPadding = "valid"
     data_format: DataFormat = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 
-from keraunos.core.fields import DataFormat, Padding, PerAxis, fields, per_axis
+from keraunos.core.fields import DataFormat, Padding, PerAxis, fields, owned, per_axis
 from keraunos.core.registry import export
 from keraunos.layers.conv import spread
 from keraunos.layers.layer import Layer
@@ -13,9 +13,10 @@ from keraunos.layers.spec import InputSpec
 from keraunos.ops.pool import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 
 
+@fields
 class _Pooling(Layer):
     rank: ClassVar[int]
-    data_format: str
+    data_format: str = owned()
 
     def __post_init__(self):
         self.input_spec = InputSpec(ndim=self.rank + 2)

@@ -196,9 +196,16 @@ def sparsemax(x: Tensor, axis: int = -1):
     return jnp.moveaxis(jnp.maximum(x - level, 0), -1, axis)
 
 
+@op
+def polar(abs_: Tensor, angle: Tensor):
+    """The complex numbers of a distance from 0 and an angle: `abs_ * exp(1j * angle)`."""
+    size, angle = inexact(abs_), inexact(angle)
+    return jax.lax.complex(*jnp.broadcast_arrays(size * jnp.cos(angle), size * jnp.sin(angle)))
+
+
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "relu", "relu6", "selu", "sigmoid",
-    "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
-    "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
+    "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "polar", "relu", "relu6", "selu",
+    "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
 ]  # fmt: skip
