@@ -116,7 +116,7 @@ class Nadam(Optimizer):
 
     def update_all(self, grads, variables, learning_rate):
         super().update_all(grads, variables, learning_rate)
-        t = (jnp.asarray(self.iterations) + 1).astype("float32")
+        t = self._updates_so_far() + 1
         self._product.assign(self._product.value * self._momentum(t))
 
     def step(self, gradient, learning_rate, t, momentum, velocity):

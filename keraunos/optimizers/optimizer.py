@@ -337,22 +337,30 @@ class Optimizer(Configurable, Keeper):
         self, grads: list[jax.Array], variables: list[Variable], learning_rate: jax.Array
     ) -> None:
         """Step for every variable; to be overridden if they are not independent."""
+        counts = type(self).update_step is Optimizer.update_step
+        shared = {"t": self._updates_so_far() + 1} if counts else {}
         for gradient, variable in zip(grads, variables):
-            self.update_step(gradient, variable, learning_rate)
+            self.update_step(gradient, variable, learning_rate, **shared)
 
-    def update_step(self, gradient: jax.Array, variable: Variable, learning_rate: Any) -> None:
+    def update_step(
+        self, gradient: jax.Array, variable: Variable, learning_rate: Any, t: Any = None
+    ) -> None:
         """Assign `variable`, and what is kept for it, by its `gradient`."""
         dtype = jnp.promote_types(variable.dtype, "float32")
+        wide = lambda x: x if x.dtype == dtype else x.astype(dtype)
         slots = self._slots[self._get_variable_index(variable)]
-        held = {name: slot.value.astype(dtype) for name, slot in slots.items()}
+        held = {name: wide(slot.value) for name, slot in slots.items()}
         if self.reads_value:
-            held["value"] = variable.value.astype(dtype)
-        t = (jnp.asarray(self.iterations) + 1).astype(dtype)
-        rate = jnp.asarray(learning_rate).astype(dtype)
-        update, new = self.step(gradient.astype(dtype), rate, t, **held)
+            held["value"] = wide(variable.value)
+        t = self._updates_so_far() + 1 if t is None else t
+        rate = wide(_array(learning_rate))
+        update, new = self.step(wide(gradient), rate, wide(t), **held)
         variable.assign(variable.value - update)
         for name, value in new.items():
             slots[name].assign(value)
+
+    def _updates_so_far(self) -> jax.Array:
+        return jnp.asarray(self.iterations, "float32")
 
     def step(
         self, gradient: jax.Array, learning_rate: jax.Array, t: jax.Array, **slots: jax.Array
@@ -434,7 +442,7 @@ class Optimizer(Configurable, Keeper):
             for v in variables
             if (average := self._averages[self._get_variable_index(v)]) is not None
         ]
-        updates = jnp.asarray(self.iterations)
+        updates = self._updates_so_far()
         momentum = jnp.where(updates == 0, 0.0, self.ema_momentum)
         for average, variable in pairs:
             average.assign(momentum * average.value + (1 - momentum) * variable.value)
@@ -506,8 +514,9 @@ def _takes_step(rate: Callable) -> bool:
     )
 
 
-def _array(gradient: Any) -> jax.Array:
-    return jnp.asarray(gradient.value if isinstance(gradient, Variable) else gradient)
+def _array(value: Any) -> jax.Array:
+    value = value.value if isinstance(value, Variable) else value
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)
 
 
 def _norm(grads: list[jax.Array]) -> jax.Array:
