@@ -58,9 +58,30 @@ def _wave(outputs):
     return sum((jnp.sum(jnp.sin(y)) for y in floats), jnp.zeros(()))
 
 
+def _program(library, case):
+    """What a call computes, as JAX sees it, and the constants in it."""
+    arrays, rebuild = _split([case])
+
+    def run(arrays):
+        (args, kwargs) = rebuild(arrays)[0]
+        return find(library, case[0])(*args, **kwargs)
+
+    closed = jax.make_jaxpr(run)(arrays)
+    return str(closed.jaxpr), [np.asarray(constant) for constant in closed.consts]
+
+
+def _same_program(case):
+    """Whether both libraries compute the very same; then there is no need to run it."""
+    (mine, ours), (yours, theirs) = _program(keraunos, case), _program(keras, case)
+    return mine == yours and all(map(np.array_equal, ours, theirs))
+
+
 def same_numbers(cases, gradients=True, rtol=1e-5, atol=2e-6):
     """Compare outputs, and gradients of all float arguments, of `(path, args, kwargs)` cases."""
     cases = [(case[0], case[1], case[2] if len(case) > 2 else {}) for case in cases]
+    cases = [case for case in cases if not _same_program(case)]
+    if not cases:
+        return
     arrays, rebuild = _split(cases)
 
     def results(library):
