@@ -128,14 +128,6 @@ TABLE = [*CORE, *ACTIVATION, *MERGING, *RESHAPING, *REGULARIZATION, *NORMALIZATI
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compiled_in_a_hurry():
-    """Most of the time goes into compiling what runs once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 # What the laws share ----------------------------------------------------------------------
 
 
