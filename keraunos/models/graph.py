@@ -216,7 +216,7 @@ def _operation_config(operation: Operation) -> dict[str, Any]:
     if not isinstance(operation, OpCall):
         return registry.serialize(operation)
     fn, node = operation.fn, operation._inbound_nodes[0]
-    settings = {k: v for k, v in _arguments(node).items() if k not in fn.tensor_arguments}
+    _, settings = opnames.divided(fn, _arguments(node))
     module, name = opnames.written(fn)
     return {
         "module": module,
@@ -247,8 +247,7 @@ def _node_config(node: Node, place) -> dict[str, Any]:
 
     args, kwargs = node.args, node.kwargs
     if isinstance(node.operation, OpCall):
-        named = _arguments(node)
-        args = [v for k, v in named.items() if k in node.operation.fn.tensor_arguments]
+        args, _ = opnames.divided(node.operation.fn, _arguments(node))
         kwargs = {}
     return {
         "args": [written(value) for value in args],

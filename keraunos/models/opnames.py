@@ -3,8 +3,10 @@
 `keras.ops.mean` is `{"module": "keras.src.ops.numpy", "class_name": "Mean"}`.
 """
 
+import inspect
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from keraunos import ops
 from keraunos.core.naming import snake_case
@@ -47,6 +49,10 @@ _CLASSES = {
     "stft": "STFT",
     "svd": "SVD",
 }
+# Arguments that Keras takes for settings of the operation though they may be tensors, or the
+# other way round.
+_SETTINGS = {"clip": {"x_min", "x_max"}}
+_ARGUMENTS = {"get_item": {"key"}}
 _FUNCTIONS = {name: function for function, name in _CLASSES.items()}
 
 
@@ -57,6 +63,37 @@ def written(fn: Callable) -> tuple[str, str]:
     module = _ELSEWHERE.get(name) or next(holds, "numpy")
     camel = "".join(word.capitalize() for word in name.split("_"))
     return f"keras.src.ops.{module}", _CLASSES.get(name, camel)
+
+
+def divided(fn: Callable, given: dict[str, Any]) -> tuple[list, dict[str, Any]]:
+    """The arguments of a call: those that a file has with the call, and with the operation."""
+    name = fn.__name__
+    called = (fn.tensor_arguments | _ARGUMENTS.get(name, set())) - _SETTINGS.get(name, set())  # type: ignore[attr-defined]
+    variadic = {
+        p.name
+        for p in inspect.signature(fn).parameters.values()
+        if p.kind is inspect.Parameter.VAR_POSITIONAL
+    }
+    args: list[Any] = []
+    for key, value in given.items():
+        if key in called:
+            args += value if key in variadic else [value]
+    return args, {key: value for key, value in given.items() if key not in called}
+
+
+def bound(fn: Callable, config: dict[str, Any]) -> Callable:
+    """The operation with the settings that a file has for it."""
+    parameters = inspect.signature(fn).parameters
+    settings = {k: value for k, value in config.items() if k in parameters and k != "name"}
+    variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters.values())
+    first = [settings.pop(k) for k in list(parameters) if variadic and k in settings]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if fn is ops.get_item and isinstance(args[1], list):  # JSON has no tuples
+            args = (args[0], tuple(args[1]))
+        return fn(*first, *args, **kwargs, **settings)
+
+    return call
 
 
 def found(module: str, class_name: str) -> Callable | None:

@@ -67,10 +67,9 @@ def _operation(entry: dict[str, Any]) -> Any:
     module = entry.get("module") or ""
     if ".ops." in f"{module}." and not registry.custom(entry.get("registered_name") or ""):
         fn = opnames.found(module, entry["class_name"])
-        settings = {k: v for k, v in entry["config"].items() if k not in ("name", "dtype")}
         if fn is None:
             raise ValueError(f"The file names {entry['class_name']!r}, which is no operation.")
-        return lambda *args, **kwargs: fn(*args, **kwargs, **registry.deserialize(settings))
+        return opnames.bound(fn, registry.deserialize(entry["config"]))
     return registry.deserialize(entry, kind="layers")
 
 
