@@ -5,22 +5,21 @@ Names are found when they are first used, so that importing takes no time.
 
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "3.15.1+keraunos.0.1.0"  # the Keras API that this is, and our own version
 
 _PACKAGES = frozenset(
-    """activations applications backend callbacks config constraints datasets distillation
-    distribution dtype_policies export initializers layers legacy losses metrics
-    mixed_precision models ops optimizers preprocessing quantizers random regularizers saving
-    tree utils visualization wrappers""".split()
+    """activations backend callbacks config constraints dtype_policies initializers layers legacy
+    losses metrics mixed_precision models ops optimizers preprocessing random regularizers
+    saving tree utils""".split()
 )
 _NAMES = {
-    "DTypePolicy": "dtype_policies",
-    "FloatDTypePolicy": "dtype_policies",
-    "Function": "models",
+    "DTypePolicy": "core.dtypes",
+    "FloatDTypePolicy": "core.dtypes",
+    "Function": "core.graph",
     "Initializer": "initializers",
-    "Input": "models",
+    "Input": "layers",
     "InputSpec": "layers",
     "KerasTensor": "core.graph",
     "Layer": "layers",
@@ -29,16 +28,66 @@ _NAMES = {
     "Model": "models",
     "Operation": "core.graph",
     "Optimizer": "optimizers",
-    "Quantizer": "quantizers",
     "Regularizer": "regularizers",
     "Sequential": "models",
     "StatelessScope": "core.state",
-    "SymbolicScope": "core.graph",
     "Variable": "core.state",
     "device": "backend",
     "name_scope": "core.naming",
-    "remat": "core.state",
 }
+
+if TYPE_CHECKING:  # the same for editors and type checkers
+    from keraunos import (
+        activations as activations,
+        backend as backend,
+        callbacks as callbacks,
+        config as config,
+        constraints as constraints,
+        dtype_policies as dtype_policies,
+        initializers as initializers,
+        layers as layers,
+        legacy as legacy,
+        losses as losses,
+        metrics as metrics,
+        mixed_precision as mixed_precision,
+        models as models,
+        ops as ops,
+        optimizers as optimizers,
+        preprocessing as preprocessing,
+        random as random,
+        regularizers as regularizers,
+        saving as saving,
+        tree as tree,
+        utils as utils,
+    )
+    from keraunos.backend import device as device
+    from keraunos.core.dtypes import (
+        DTypePolicy as DTypePolicy,
+        FloatDTypePolicy as FloatDTypePolicy,
+    )
+    from keraunos.core.graph import (
+        Function as Function,
+        KerasTensor as KerasTensor,
+        Operation as Operation,
+    )
+    from keraunos.core.naming import name_scope as name_scope
+    from keraunos.core.state import StatelessScope as StatelessScope, Variable as Variable
+    from keraunos.initializers import Initializer as Initializer
+    from keraunos.layers import (
+        Input as Input,
+        InputSpec as InputSpec,
+        Layer as Layer,
+    )
+    from keraunos.losses import Loss as Loss
+    from keraunos.metrics import Metric as Metric
+    from keraunos.models import Model as Model, Sequential as Sequential
+    from keraunos.optimizers import Optimizer as Optimizer
+    from keraunos.regularizers import Regularizer as Regularizer
+
+
+def version() -> str:
+    """The Keras API that this is, and our own version behind the plus."""
+    return __version__
 
 
 def __getattr__(name: str) -> Any:
