@@ -47,12 +47,12 @@ def arrays(*values):
     ]
 
 
-def value_and_gradient(fn, y_true, y_pred):
+def value_and_gradient(fn, y_true, y_pred, jit=lambda fn: fn):
     def scalar(y_pred):
         value = fn(y_true, y_pred)
         return jnp.sum(jnp.sin(value).astype("float32")), value
 
-    gradient, value = jax.grad(scalar, has_aux=True)(jnp.asarray(y_pred))
+    gradient, value = jit(jax.grad(scalar, has_aux=True))(jnp.asarray(y_pred))
     assert np.isfinite(np.asarray(gradient, "float32")).all()
     return value, gradient
 
@@ -284,13 +284,12 @@ def test_classes_that_are_ignored_do_not_count(reduction, weight):
      ((2, 3, 1), (2, 3)), ((), (3,)), ((1, 3), (2, 3))],
     ids=str,
 )  # fmt: skip
-@pytest.mark.parametrize("name", ["MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh"])
+@pytest.mark.parametrize("name", ["MeanSquaredError", "LogCosh"])
 def test_a_last_axis_of_one_comes_and_goes(name, true, pred, rng):
     y_true, y_pred = (rng.normal(size=shape).astype("float32") for shape in (true, pred))
-    close(*(getattr(lib.losses, name)(None)(y_true, y_pred) if name != "Huber"
-            else lib.losses.Huber(1.0, None)(y_true, y_pred) for lib in (keraunos, keras)))  # fmt: skip
-    snake = {"LogCosh": "log_cosh", "Huber": "huber"}.get(name) or keras.losses.get(name).name
-    close(*(getattr(lib.losses, snake)(y_true, y_pred) for lib in (keraunos, keras)))
+    close(*(getattr(lib.losses, name)(None)(y_true, y_pred) for lib in (keraunos, keras)))
+    fn = {"LogCosh": "log_cosh"}.get(name, "mean_squared_error")
+    close(*(getattr(lib.losses, fn)(y_true, y_pred) for lib in (keraunos, keras)))
 
 
 @pytest.mark.parametrize("shapes", [((4,), (4, 1)), ((4, 1), (4,)), ((4,), (4,))], ids=str)
@@ -378,7 +377,7 @@ def test_circle(kwargs, classes, rng):
     if rows := kwargs.pop("ref", None):
         kwargs |= {"ref_labels": labels[:rows], "ref_embeddings": y_pred[:rows]}
     ours, theirs = (
-        value_and_gradient(lambda t, p: lib.losses.circle(t, p, **kwargs), labels, y_pred)
+        value_and_gradient(lambda t, p: lib.losses.circle(t, p, **kwargs), labels, y_pred, jax.jit)
         for lib in (keraunos, keras)
     )
     close(ours[0], theirs[0], atol=1e-5)
@@ -394,8 +393,7 @@ def test_ctc(rng):
     y_true = np.array([[1, 2, 0, 0], [1, 1, 3, 0], [0, 0, 0, 0], [3, 1, 2, 1]], "int32")
     y_pred = rng.normal(size=(4, 5, 4)).astype("float32")
     ours, theirs = (
-        value_and_gradient(lambda t, p: lib.losses.ctc(t, p), y_true, y_pred)
-        for lib in (keraunos, keras)
+        value_and_gradient(lib.losses.ctc, y_true, y_pred, jax.jit) for lib in (keraunos, keras)
     )
     close(ours[0], theirs[0])
     close(ours[1], theirs[1], rtol=1e-4, atol=1e-6)

@@ -96,7 +96,9 @@ def count(y_true, y_pred, weight, thresholds, labels: bool = False) -> dict[str,
     """
     width = y_pred.shape[-1] if labels else 1
     bins = len(thresholds) + 1
-    passed, order = _passed(y_pred, np.asarray(thresholds))
+    order = np.argsort(thresholds, kind="stable")
+    ascending = jnp.asarray(np.asarray(thresholds)[order], y_pred.dtype)
+    passed = jnp.searchsorted(ascending, y_pred, side="left")
     place = passed.reshape(-1, width) + bins * jnp.arange(width)
     summed = lambda w: jax.ops.segment_sum(w.ravel(), place.ravel(), bins * width)
     back = np.argsort(order)
@@ -111,17 +113,6 @@ def count(y_true, y_pred, weight, thresholds, labels: bool = False) -> dict[str,
     negative, all_negative = above(weight * ~y_true)
     values = (positive, negative, all_negative - negative, all_positive - positive)
     return dict(zip(COUNTS, values))
-
-
-def _passed(y_pred: jax.Array, thresholds: np.ndarray) -> tuple[jax.Array, np.ndarray]:
-    """How many thresholds, in ascending order, each prediction is above; and that order."""
-    n, order = len(thresholds), np.argsort(thresholds, kind="stable")
-    even = np.linspace(0, 1, n)
-    if n >= 3 and np.allclose(thresholds, even, atol=config.epsilon()):
-        steps = jnp.ceil(jnp.clip(y_pred, 0, 1) * (n - 1))
-        return jnp.maximum(steps, 1).astype("int32"), order
-    sorted_ones = jnp.asarray(thresholds[order], y_pred.dtype)
-    return jnp.searchsorted(sorted_ones, y_pred, side="left").astype("int32"), order
 
 
 # One count ----------------------------------------------------------------------------------
@@ -242,6 +233,7 @@ class _AtConstraint(Counts):
         self._start([0.5] if n == 1 else np.linspace(0, 1, n).tolist())
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+        y_pred = jnp.clip(jnp.asarray(tensor(y_pred), self.dtype), 0, 1)
         self._add(y_true, y_pred, sample_weight, class_id=self.class_id)
 
     def _share(self, right: str, wrong: str) -> jax.Array:
@@ -381,8 +373,7 @@ class AUC(Counts):
         y_pred = jnp.asarray(tensor(y_pred), self.dtype)
         if not self._built:
             self._build(y_pred.shape[-1])
-        if self.from_logits:
-            y_pred = jax.nn.sigmoid(y_pred)
+        y_pred = jax.nn.sigmoid(y_pred) if self.from_logits else jnp.clip(y_pred, 0, 1)
         if self.label_weights is not None and not self.multi_label:
             weight = jnp.asarray(self.label_weights, self.dtype)
             if sample_weight is not None:
@@ -421,7 +412,8 @@ class AUC(Counts):
         if self.curve == "PR":
             return recall, divide_no_nan(tp, tp + fp)
         odds = divide_no_nan(tp + fn, fp + tn)
-        return 1 - odds * divide_no_nan(fn, tp), 1 - odds * divide_no_nan(fp, tp)
+        recall_gain = jnp.maximum(1 - odds * fn / (tp + config.epsilon()), 0)
+        return recall_gain, 1 - odds * divide_no_nan(fp, tp)
 
     def interpolate_pr_auc(self) -> jax.Array:
         """The area of "PR", where between two points the counts grow evenly, not the shares."""
