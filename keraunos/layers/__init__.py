@@ -33,6 +33,7 @@ from keraunos.layers.conv import (
     SeparableConvolution1D,
     SeparableConvolution2D,
 )
+from keraunos.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from keraunos.layers.core import (
     Dense,
     EinsumDense,
@@ -162,6 +163,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",

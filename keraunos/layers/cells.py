@@ -102,7 +102,7 @@ class Reset(Gates):
     reset_after: bool = True
 
 
-def _begin(self, *, implementation: Any = None, **options):
+def begin(self, *, implementation: Any = None, **options):
     """`implementation` chose among Keras 2's formulations; there is one here."""
     Layer.__init__(self, **options)
 
@@ -167,10 +167,11 @@ class LSTMStep(NamedTuple):
 
     activation: Callable
     gate: Callable
+    axis: int = -1
 
-    def __call__(self, recurrent: Recurrent, projected, states):
+    def __call__(self, recurrent: Callable, projected, states):
         h, c = states
-        i, f, g, o = jnp.split(projected + recurrent(h), 4, -1)
+        i, f, g, o = jnp.split(projected + recurrent(h), 4, self.axis)
         c = self.gate(f) * c + self.gate(i) * self.activation(g)
         h = self.gate(o) * self.activation(c)
         return h, [h, c]
@@ -239,11 +240,11 @@ class Cell(Kernels, Layer):
         """What is added to the projection, and to the product with the states."""
         return None if self.bias is None else self.bias.value, None
 
-    def recurrent(self, batch, dtype, training: bool = False) -> Recurrent:
+    def recurrent(self, states, training: bool = False) -> tuple:
         """The weights that a step uses, and the masks of dropout for a sequence."""
         masks = None
         if training and self.recurrent_dropout:
-            shape = (batch, self.units)
+            shape, dtype = states[0].shape, states[0].dtype
             masks = jnp.stack(self._draw(self.gates, self.recurrent_dropout, shape, dtype))
         return Recurrent(self.recurrent_kernel.value, self._biases()[1], masks)
 
@@ -253,7 +254,7 @@ class Cell(Kernels, Layer):
 
     def call(self, inputs, states, training=False):
         states = states if isinstance(states, (list, tuple)) else [states]
-        recurrent = self.recurrent(inputs.shape[0], inputs.dtype, training)
+        recurrent = self.recurrent(states, training)
         return self.step(recurrent, self.project(inputs, training), states)
 
     def get_initial_state(self, batch_size=None):
@@ -263,7 +264,7 @@ class Cell(Kernels, Layer):
 
 
 @export("layers.SimpleRNNCell")
-@arranged(_begin)
+@arranged(begin)
 class SimpleRNNCell(Cell, Units):
     """One step of a plain recurrence: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
 
@@ -283,7 +284,7 @@ class SimpleRNNCell(Cell, Units):
 
 
 @export("layers.GRUCell")
-@arranged(_begin)
+@arranged(begin)
 class GRUCell(Cell, Reset, Units):
     """One step of a gated recurrent unit; Cho et al., 2014 (arXiv:1406.1078).
 
@@ -315,7 +316,7 @@ class GRUCell(Cell, Reset, Units):
 
 
 @export("layers.LSTMCell")
-@arranged(_begin)
+@arranged(begin)
 class LSTMCell(Cell, ForgetBias, Units):
     """One step of long short-term memory; Hochreiter and Schmidhuber, 1997.
 

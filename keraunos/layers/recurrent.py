@@ -107,7 +107,7 @@ def _run_ours(cell, xs, states, mask, training, how):
     with state.autocast(cell._cast_dtype):
         xs, states = cell._cast((xs, states))
         steps = jnp.swapaxes(cell.project(xs, training), 0, 1)
-        shared = cell.recurrent(xs.shape[0], steps.dtype, training)
+        shared = cell.recurrent(states, training)
     each = _compiled_loop if cell.shares_compiled else loop
     return each(cell.step, shared, steps, states, (), mask, **how)[:3]
 
@@ -156,7 +156,8 @@ class Memory(Stateful):
 
     _within_layers = True
 
-    def __init__(self, states):
+    def __init__(self, states, shape):
+        self.shape = shape  # of the sequences
         make = lambda s: Variable(s, trainable=False, autocast=False, name="rnn_state")
         self.states = jax.tree.map(make, states)
 
@@ -198,6 +199,7 @@ class RNN(Layer):
         )
     }
     supports_masking = True
+    cell: Any
     time_major: bool
 
     def __init__(
@@ -211,7 +213,7 @@ class RNN(Layer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ):
-        _begin(self, **kwargs)
+        begin_layer(self, **kwargs)
         self.return_sequences, self.return_state = return_sequences, return_state
         self.go_backwards, self.stateful, self.unroll = go_backwards, stateful, unroll
         self.zero_output_for_mask = zero_output_for_mask
@@ -242,13 +244,15 @@ class RNN(Layer):
                 f"{self._who} is stateful and needs a known batch size, got an input of shape "
                 f"{tuple(sequences_shape)}. Give the input a `batch_shape` or a `batch_size`."
             )
-        self.memory = Memory(self._start(batch))
+        self.memory = Memory(self._start((batch, *rest)), (batch, *rest))
 
     def get_initial_state(self, batch_size):
         """The states that a sequence starts from, unless others are given."""
         return cell_rules.initial_state(self.cell, batch_size, self.compute_dtype)
 
-    _start = get_initial_state
+    def _start(self, shape):
+        """The states that sequences of this shape start from."""
+        return self.get_initial_state(shape[0])
 
     def __call__(self, sequences, initial_state=None, *args, **kwargs):
         if isinstance(sequences, (list, tuple)) and initial_state is None and len(sequences) > 1:
@@ -300,7 +304,7 @@ class RNN(Layer):
                     f"of {batch}."
                 )
             return kept
-        expected = self._start(batch)
+        expected = self._start(sequences.shape)
         if given is None:
             return expected
         leaves, wanted = jax.tree.leaves(given), jax.tree.leaves(expected)
@@ -327,8 +331,8 @@ class RNN(Layer):
     def reset_state(self) -> None:
         """Let a stateful layer start from the initial states again."""
         if self.memory is not None:
-            batch = jax.tree.leaves(self.memory.states)[0].shape[0]
-            jax.tree.map(lambda v, s: v.assign(s), self.memory.states, self._start(batch))
+            start = self._start(self.memory.shape)
+            jax.tree.map(lambda v, s: v.assign(s), self.memory.states, start)
 
     def reset_states(self) -> None:
         """The same as `reset_state`."""
@@ -343,7 +347,7 @@ class RNN(Layer):
         return config | ({"time_major": True} if self.time_major else {})
 
 
-def _begin(self, *, implementation: Any = None, time_major: bool = False, **options):
+def begin_layer(self, *, implementation: Any = None, time_major: bool = False, **options):
     """Keras 2's `implementation` chose among formulations; there is one here."""
     Layer.__init__(self, **options)
     self.time_major = bool(time_major)
@@ -381,7 +385,7 @@ class Cudnn(Running):
 
 
 @export("layers.SimpleRNN")
-@arranged(_begin, late="seed")
+@arranged(begin_layer, late="seed")
 class SimpleRNN(Running, Kernels, Units, RNN):
     """A plain recurrence, `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
 
@@ -396,7 +400,7 @@ class SimpleRNN(Running, Kernels, Units, RNN):
 
 
 @export("layers.GRU")
-@arranged(_begin, late="reset_after")
+@arranged(begin_layer, late="reset_after")
 class GRU(Cudnn, Reset, Units, RNN):
     """Gated recurrent unit; Cho et al., 2014 (arXiv:1406.1078).
 
@@ -412,7 +416,7 @@ class GRU(Cudnn, Reset, Units, RNN):
 
 
 @export("layers.LSTM")
-@arranged(_begin)
+@arranged(begin_layer)
 class LSTM(Cudnn, ForgetBias, Units, RNN):
     """Long short-term memory; Hochreiter and Schmidhuber, 1997.
 
