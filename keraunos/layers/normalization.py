@@ -39,11 +39,15 @@ def _along(values: Any, axes: Sequence[int], rank: int):
     return values.reshape([next(sizes) if i in places else 1 for i in range(rank)])
 
 
+def _has_beta(layer: Any) -> bool:
+    return layer.center and not getattr(layer, "rms_scaling", False)
+
+
 def _make_gamma_beta(layer: Any, shape: tuple[int, ...]) -> None:
     """Make those of `gamma` and `beta` that a layer has."""
     if layer.scale:
         layer.weight("gamma", shape, autocast=False)
-    if layer.center:
+    if _has_beta(layer):
         layer.weight("beta", shape, autocast=False)
 
 
@@ -51,7 +55,7 @@ def _gamma_beta(layer: Any, y: Any, axes: Sequence[int]):
     """`y`, scaled by `gamma` and shifted by `beta`."""
     if layer.scale:
         y = y * _along(layer.gamma.value, axes, y.ndim)
-    return y + _along(layer.beta.value, axes, y.ndim) if layer.center else y
+    return y + _along(layer.beta.value, axes, y.ndim) if _has_beta(layer) else y
 
 
 def _check_axis(value: Any, name: str, owner: Any) -> int:
@@ -204,14 +208,27 @@ def _axes(value: Any, name: str, owner: Any) -> Any:
 Axes = Annotated[Any, _axes]
 
 
+class _RMSScaling(Layer):
+    """Takes an argument from before there was `RMSNormalization`."""
+
+    def __init__(self, **kwargs: Any):
+        self.rms_scaling = bool(kwargs.pop("rms_scaling", False))
+        super().__init__(**kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"rms_scaling": self.rms_scaling}
+
+
 @export("layers.LayerNormalization", "LayerNorm")
 @fields
-class LayerNormalization(Layer):
+class LayerNormalization(_RMSScaling):
     """Give each example mean 0 and variance 1 along `axis`, then scale and shift each place.
 
     Ba et al., 2016, https://arxiv.org/abs/1607.06450
 
     Shapes: unchanged. `gamma` and `beta` have the sizes of `axis`, an axis or several.
+
+    The old argument `rms_scaling=True` leaves the mean where it is, and `beta` out.
     """
 
     axis: Axes = -1
@@ -239,7 +256,7 @@ class LayerNormalization(Layer):
         x = wide(inputs)
         mean = jnp.mean(x, tuple(axes), keepdims=True)
         variance = jnp.var(x, tuple(axes), keepdims=True)
-        y = (x - mean) * lax.rsqrt(variance + self.epsilon)
+        y = (x if self.rms_scaling else x - mean) * lax.rsqrt(variance + self.epsilon)
         return _gamma_beta(self, y, axes).astype(self.compute_dtype)
 
 
@@ -382,9 +399,6 @@ class SpectralNormalization(Wrapper):
         self.input_spec = self.layer.input_spec
         options = {"initializer": "truncated_normal", "trainable": False}
         self.weight("vector_u", (1, self.kernel.shape[-1]), **options)
-
-    def _own_variables(self) -> list[Variable]:
-        return [self._kernel, self.vector_u] if self.built else []  # files have the kernel twice
 
     def call(self, inputs, training=False):
         if training:
