@@ -15,6 +15,7 @@ import numpy as np
 from keraunos import losses as losses_module
 from keraunos import metrics as metrics_module
 from keraunos.core import registry
+from keraunos.core.naming import snake_case
 from keraunos.losses import Loss, LossFunctionWrapper
 from keraunos.metrics import Mean, MeanMetricWrapper, Metric
 
@@ -195,7 +196,7 @@ def _metric_of(identifier: Any, y_true: Any, y_pred: Any) -> Metric:
 
 
 def _name_of(fn: Any) -> str:
-    return getattr(fn, "name", None) or getattr(fn, "__name__", type(fn).__name__)
+    return getattr(fn, "name", None) or snake_case(getattr(fn, "__name__", type(fn).__name__))
 
 
 class CompiledMetrics(Metric):

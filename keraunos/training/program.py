@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from keraunos.core.state import Variable, give_back, lend
 
@@ -41,13 +42,10 @@ class Program:
         eager: bool = False,
     ):
         self.step = step if eager else jax.jit(step, inline=True)  # traced once, used twice
-        self.groups, self.pick, self.keep = groups, pick, keep
-        self.most = 1 if eager else math.inf
-        self._run = (
-            self._eagerly
-            if eager
-            else jax.jit(self._loop, donate_argnums=0, static_argnames="room")
-        )
+        self.groups, self.pick, self.keep, self.eager = groups, pick, keep, eager
+        self._loops: bool | None = False if eager else None  # not known before a batch is seen
+        options = {"donate_argnums": 0, "static_argnames": "room"}
+        self._run = self._eagerly if eager else jax.jit(self._compiled, **options)
 
     def __call__(self, feed: Any, start: int, count: int, room: int = 0) -> Any:
         """Run `count` steps from `start` on; the out of the last, or of all, `room` at most."""
@@ -56,7 +54,18 @@ class Program:
         give_back(self.groups, state)
         return out
 
-    def _loop(self, state, feed, start, count, room):
+    def most(self, feed: Any) -> float:
+        """How many steps a call may run: any number, or one if a loop would be slow."""
+        if self._loops is None:
+            batch = jax.eval_shape(lambda feed: self.pick(feed, 0), feed)
+            jaxpr = jax.make_jaxpr(self.step)(lend(*self.groups), batch).jaxpr
+            self._loops = jax.default_backend() != "cpu" or not slow_in_a_loop(jaxpr)
+        return math.inf if self._loops else 1
+
+    def _compiled(self, state, feed, start, count, room):
+        if self._loops is False:
+            out, state = self.step(state, self.pick(feed, start))
+            return (jax.tree.map(lambda x: x[None], out) if self.keep == "all" else out), state
         spec, _ = jax.eval_shape(self.step, state, self.pick(feed, start))
         rows = (room,) if self.keep == "all" else ()
         outs = jax.tree.map(lambda x: jnp.zeros((*rows, *x.shape), x.dtype), spec)
@@ -76,6 +85,35 @@ class Program:
         if self.keep == "all":
             out = jax.tree.map(lambda x: x[None], out)
         return out, state
+
+
+def slow_in_a_loop(jaxpr: Any) -> bool:
+    """Whether XLA's code for the CPU would be 10 to 20 times slower inside of a loop.
+
+    So it is for convolutions whose axes do not carry the usual labels, as JAX's own gradients
+    of convolutions have them (jax issue 12868); those of `keras.ops.conv` are written
+    otherwise. Decided from the program alone, so that a run can be repeated bit for bit.
+    """
+    for equation in _live(jaxpr):
+        if equation.primitive.name == "conv_general_dilated":
+            last = len(equation.invars[0].aval.shape) - 1
+            inputs, kernel, outputs = equation.params["dimension_numbers"]
+            usual = inputs[:2] == outputs[:2] == (0, last) and kernel[:2] == (last, last - 1)
+            if not usual:
+                return True
+        if any(slow_in_a_loop(inner) for inner in jaxprs_in_params(equation.params)):
+            return True
+    return False
+
+
+def _live(jaxpr: Any) -> list:
+    """The equations that the results depend on; XLA drops the others."""
+    wanted, found = set(map(id, jaxpr.outvars)), []
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or any(id(variable) in wanted for variable in equation.outvars):
+            wanted.update(map(id, equation.invars))
+            found.append(equation)
+    return found
 
 
 class Pacer:

@@ -279,7 +279,7 @@ class Trainer(Compiling):
         done = 0
         for feed, steps_here in data.feeds(0):
             room = min(steps_here, 64)
-            for start, count in pacer.runs(steps_here, min(room, program.most)):
+            for start, count in pacer.runs(steps_here, min(room, program.most(feed))):
                 callbacks.on_predict_batch_begin(done)
                 outputs = jax.device_get(program(feed, start, count, room=room))
                 parts.append(jax.tree.map(lambda y: _rows(y, count), outputs))
@@ -297,7 +297,7 @@ class Trainer(Compiling):
         pacer = Pacer(callbacks.patience, self._fixed_pace())
         done, logs = 0, {}
         for feed, steps in data.feeds(epoch):
-            for start, count in pacer.runs(steps, program.most):
+            for start, count in pacer.runs(steps, program.most(feed)):
                 begin(done)
                 logs = numbers(program(feed, start, count))
                 done += count
