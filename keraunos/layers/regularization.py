@@ -85,6 +85,11 @@ class SpatialDropout(Noisy):
         shape = (None, *ones, None) if last else (None, None, *ones)
         return random.dropout(x, self.rate, shape, self.seed_generator)
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("trainable")  # Keras's constructor does not take it, and there is no weight
+        return config
+
 
 @export("layers.SpatialDropout1D")
 @fields

