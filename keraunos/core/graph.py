@@ -261,7 +261,8 @@ def abstract(fn: Callable, *args, **kwargs) -> Any:
     with the tensors, and come out with them.
     """
     tensors, rebuild = _split((args, kwargs))
-    known = {i - t.ndim: n for t in tensors for i, n in enumerate(t.shape) if n is not None}
+    shapes = [x.shape for x in jax.tree.leaves((args, kwargs)) if hasattr(x, "shape")]
+    known = {i - len(s): n for s in shapes for i, n in enumerate(s) if n is not None}
     symbols = _symbols(max((t.ndim for t in tensors), default=0))
     trace = functools.partial(_trace, fn, tensors, rebuild)
     attempts: list[tuple[Callable, ...]] = [(lambda axis, ndim: symbols[axis],)]

@@ -238,21 +238,18 @@ def istft(
 
     Args:
         length: Of the result; what the windows fill by default.
-        window, center: What `stft` was given. Without a window nothing is divided.
+        window, center: What `stft` was given.
     """
     _check_lengths("istft", sequence_length, fft_length)
     frames = jnp.fft.irfft(_complex("istft", x), n=fft_length)
     count, total = frames.shape[-2], fft_length + sequence_stride * (frames.shape[-2] - 1)
     places = jnp.arange(count)[:, None] * sequence_stride + jnp.arange(fft_length)
-    shape = (*frames.shape[:-2], total)
-    if window is None:
-        signal = jnp.zeros(shape, frames.dtype).at[..., places].add(frames)
-    else:
-        weights = _window("istft", window, sequence_length, fft_length, frames.dtype)
-        signal = jnp.zeros(shape, frames.dtype).at[..., places].add(frames * weights)
-        square = jnp.broadcast_to(jnp.square(weights), places.shape)
-        norm = jnp.zeros(total, frames.dtype).at[places].add(square)
-        signal = jnp.where(norm > 1e-11, signal / jnp.where(norm > 1e-11, norm, 1), signal)
+    weights = _window("istft", window, sequence_length, fft_length, frames.dtype)
+    signal = jnp.zeros((*frames.shape[:-2], total), frames.dtype)
+    signal = signal.at[..., places].add(frames * weights)
+    norm = jnp.zeros(total, frames.dtype)
+    norm = norm.at[places].add(jnp.broadcast_to(jnp.square(weights), places.shape))
+    signal = jnp.where(norm > 1e-11, signal / jnp.where(norm > 1e-11, norm, 1), signal)
     start = fft_length // 2 if center else 0
     if length is None:
         return signal[..., start : total - start]
