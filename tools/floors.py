@@ -46,8 +46,8 @@ def _name(path: Path) -> str:
 
 
 def _imported(path: Path, name: str, modules: dict[str, Path]) -> Iterator[str]:
-    """The modules of ours that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """The modules of ours that a file imports when it runs."""
+    for node in _running(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == PACKAGE:
@@ -57,6 +57,14 @@ def _imported(path: Path, name: str, modules: dict[str, Path]) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{base}.{alias.name}".lstrip(".")
                 yield inner if inner in modules else base
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree, without what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _running(node)
 
 
 def _floor(name: str) -> int | None:

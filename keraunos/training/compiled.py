@@ -12,8 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keraunos import losses as losses_module
-from keraunos import metrics as metrics_module
+from keraunos import losses as losses_module, metrics as metrics_module
 from keraunos.core import registry
 from keraunos.core.naming import snake_case
 from keraunos.losses import Loss, LossFunctionWrapper
