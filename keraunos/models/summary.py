@@ -13,7 +13,8 @@ from keraunos.core.graph import Node, OpCall, Operation
 from keraunos.layers.layer import Layer
 from keraunos.models import opnames
 
-_WIDTH = 88
+# Widths of tables where there is room.
+_WIDTH, _WIDTH_CONNECTED, _WIDTH_OF_TRAINABLE = 88, 108, 12
 # Where columns end, as shares of the width.
 _POSITIONS = (0.45, 0.80, 1.0)
 _POSITIONS_CONNECTED = (0.3, 0.56, 0.74, 1.0)
@@ -38,7 +39,7 @@ def summary(
     """Print the layers of a model, their output shapes and numbers of parameters.
 
     Args:
-        line_length: Width of the table; that of the terminal, but not more than 88.
+        line_length: Width of the table; by default that of the terminal, up to 120.
         positions: Where the columns end, in characters, or as shares of the width.
         print_fn: Called with the whole text, instead of printing it.
         expand_nested: Whether the layers of inner models are shown below these.
@@ -50,12 +51,14 @@ def summary(
 
     own = io.StringIO() if print_fn or not console.is_interactive_logging_enabled() else None
     screen = Console(file=own, highlight=False, force_jupyter=False if own else None)
-    fits = screen.width - 4
-    width = line_length or (min(_WIDTH, fits) if fits > 0 else _WIDTH)
+    connected = not _is_chain(model)
+    wanted = _WIDTH_CONNECTED if connected else _WIDTH
+    wanted += _WIDTH_OF_TRAINABLE * show_trainable
+    width = line_length or min(wanted, screen.width - 4)
     if not screen.is_terminal and width > screen.width:
         screen.width = width
     rows = _rows(model, expand_nested, layer_range)
-    table = _table(rows, not _is_chain(model), show_trainable, width, positions)
+    table = _table(rows, connected, show_trainable, width, positions)
     heading = _text((f'Model: "{model.name}"', "bold"))
     for line in (heading, table, *_totals(model)):
         screen.print(line)
@@ -190,7 +193,7 @@ def _output_shapes(row: _Row) -> Any:
     if not given:
         return "?"
     try:
-        return row.operation.compute_output_shape(**given)
+        return row.operation.compute_output_shape(**given)  # type: ignore[attr-defined]
     except Exception:  # a user's code, which need not work on shapes
         return "?"
 
@@ -212,7 +215,7 @@ def _sources(row: _Row):
     places = []
     for node in () if row.depth else row.nodes:
         for tensor in node.inputs:
-            operation, call, index = tensor._keras_history
+            operation, call, index = tensor._keras_history  # type: ignore[misc]
             places.append(f"{operation.name}[{call}][{index}]")
     cell = _text(", ".join(places) or "-")
     cell.highlight_regex(r"(?<=\[)\d+(?=\])", _NUMBER)
@@ -222,7 +225,7 @@ def _sources(row: _Row):
 def _trained(operation: Operation):
     if not getattr(operation, "weights", None):
         return _text(("-", "bold"))
-    return _text(("Y", "bold green") if operation.trainable else ("N", "bold red"))  # type: ignore[attr-defined]
+    return _text(("Y", f"bold {_NUMBER}") if operation.trainable else ("N", "bold bright_red"))  # type: ignore[attr-defined]
 
 
 def _totals(model: Any) -> Iterator[Any]:
