@@ -16,6 +16,7 @@ from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
 from keraunos.losses.loss import LossFunctionWrapper, of
 from keraunos.losses.regression import matched, pair
+from keraunos.ops import targets
 from keraunos.ops.ctc import ctc_loss
 
 
@@ -35,7 +36,7 @@ def binary_crossentropy(
     y_true, y_pred = pair(y_true, y_pred)
     _same_shape("binary_crossentropy", y_true, y_pred)
     y_true = _smooth(y_true, label_smoothing, 2)
-    return jnp.mean(_binary(y_true, y_pred, from_logits), axis=axis)
+    return jnp.mean(targets.binary_crossentropy(y_true, y_pred, from_logits), axis=axis)
 
 
 @export("losses.binary_focal_crossentropy")
@@ -60,7 +61,7 @@ def binary_focal_crossentropy(
     y_true = _smooth(y_true, label_smoothing, 2)
     y_pred = jax.nn.sigmoid(y_pred) if from_logits else y_pred
     of_true = y_true * y_pred + (1 - y_true) * (1 - y_pred)
-    losses = jnp.power(1 - of_true, gamma) * _binary(y_true, y_pred, False)
+    losses = jnp.power(1 - of_true, gamma) * targets.binary_crossentropy(y_true, y_pred)
     if apply_class_balancing:
         losses *= y_true * alpha + (1 - y_true) * (1 - alpha)
     return jnp.mean(losses, axis=axis)
@@ -82,7 +83,7 @@ def categorical_crossentropy(
     y_true, y_pred = pair(y_true, y_pred)
     _one_number_per_class("categorical_crossentropy", y_true, y_pred, axis)
     y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
-    return -jnp.sum(y_true * _log_probabilities(y_pred, from_logits, axis), axis=axis)
+    return targets.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
 @export("losses.categorical_focal_crossentropy")
@@ -105,7 +106,8 @@ def categorical_focal_crossentropy(
     _one_number_per_class("categorical_focal_crossentropy", y_true, y_pred, axis)
     y_true = _smooth(y_true, label_smoothing, y_pred.shape[axis])
     y_pred = jax.nn.softmax(y_pred, axis) if from_logits else y_pred
-    y_pred = _clipped(y_pred / jnp.sum(y_pred, axis=axis, keepdims=True))
+    y_pred = y_pred / jnp.sum(y_pred, axis=axis, keepdims=True)
+    y_pred = jnp.clip(y_pred, config.epsilon(), 1 - config.epsilon())
     weight = jnp.asarray(alpha, y_pred.dtype) * jnp.power(1 - y_pred, gamma)
     return -jnp.sum(weight * y_true * jnp.log(y_pred), axis=axis)
 
@@ -128,15 +130,10 @@ def sparse_categorical_crossentropy(
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = y_true[..., 0]
     _class_numbers(y_true, y_pred, axis)
-    y_true = y_true.astype("int32")
-    log = _log_probabilities(y_pred, from_logits, axis)
-    chosen = jnp.expand_dims(y_true, axis) == jax.lax.broadcasted_iota(
-        "int32", log.shape, axis % log.ndim
-    )
-    losses = -jnp.sum(jnp.where(chosen, log, 0), axis=axis)
+    losses = targets.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
     if ignore_class is None:
         return losses
-    counts = y_true != ignore_class
+    counts = y_true.astype("int32") != ignore_class
     losses = jnp.where(counts, losses, 0)
     masks.set_mask(losses, counts)
     return losses
@@ -288,23 +285,6 @@ class Poisson(LossFunctionWrapper):
 
 def _smooth(y_true: jax.Array, share: Any, classes) -> jax.Array:
     return y_true * (1 - share) + share / classes if share else y_true
-
-
-def _clipped(probabilities: jax.Array) -> jax.Array:
-    return jnp.clip(probabilities, config.epsilon(), 1 - config.epsilon())
-
-
-def _binary(y_true, y_pred, from_logits: bool) -> jax.Array:
-    if from_logits:
-        return jnp.maximum(y_pred, 0) - y_pred * y_true + jnp.log1p(jnp.exp(-jnp.abs(y_pred)))
-    y_pred = _clipped(y_pred)
-    return -(y_true * jnp.log(y_pred) + (1 - y_true) * jnp.log(1 - y_pred))
-
-
-def _log_probabilities(y_pred, from_logits: bool, axis: int) -> jax.Array:
-    if from_logits:
-        return jax.nn.log_softmax(y_pred, axis)
-    return jnp.log(_clipped(y_pred / jnp.sum(y_pred, axis=axis, keepdims=True)))
 
 
 def _fits(a, b) -> bool:

@@ -81,11 +81,11 @@ class Loss(Configurable):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = numbers_to_arrays(y_true), numbers_to_arrays(y_pred)
-        found = [masks.get_mask(leaf) for leaf in jax.tree.leaves(y_pred)]
+        found: list[Any] = [masks.get_mask(leaf) for leaf in jax.tree.leaves(y_pred)]
         y_true = jax.tree.map(functools.partial(as_target, dtype=self.dtype), y_true)
         y_pred = jax.tree.map(lambda leaf: jnp.asarray(tensor(leaf), self.dtype), y_pred)
         losses = self.call(y_true, y_pred)
-        found = [mask for mask in (*found, masks.get_mask(losses)) if mask is not None]
+        found = [m for m in (*found, masks.get_mask(losses)) if m is not None]
         mask = functools.reduce(jnp.logical_and, found) if found else None
         return reduce(jnp.asarray(losses), sample_weight, mask, self.reduction, self.dtype)
 
@@ -179,9 +179,8 @@ def numbers_to_arrays(structure: Any) -> Any:
 def as_target(value, dtype: str) -> jax.Array:
     """`value` as floats; class numbers in no less than float32, which is exact for them."""
     value = jnp.asarray(tensor(value))
-    if not jnp.issubdtype(value.dtype, jnp.floating):
-        dtype = jnp.promote_types(dtype, "float32")
-    return value.astype(dtype)
+    whole = not jnp.issubdtype(value.dtype, jnp.floating)
+    return value.astype(jnp.promote_types(dtype, "float32") if whole else dtype)
 
 
 def same_rank(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -190,7 +189,8 @@ def same_rank(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     Shapes: `(n,)` beside `(n, 1)` becomes `(n, 1)`; else the longer shape loses its 1.
     """
     if a.ndim == b.ndim + 1:
-        return same_rank(b, a)[::-1]
+        b, a = same_rank(b, a)
+        return a, b
     if b.ndim != a.ndim + 1 or b.shape[-1] != 1:
         return a, b
     return (a[:, None], b) if a.ndim == 1 else (a, b[..., 0])
@@ -204,7 +204,13 @@ def align(weight: jax.Array, values: jax.Array) -> jax.Array:
     return weight
 
 
-def reduce(losses, weight=None, mask=None, reduction="sum_over_batch_size", dtype=None):
+def reduce(
+    losses: jax.Array,
+    weight: Any = None,
+    mask: Any = None,
+    reduction: str | None = "sum_over_batch_size",
+    dtype: Any = None,
+) -> jax.Array:
     """Weigh the losses and reduce them. Masked ones count for nothing, not for zero."""
     losses = losses.astype(dtype or losses.dtype)
     total_weight = None

@@ -80,8 +80,7 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0):
     Huber, Robust estimation of a location parameter, 1964.
     """
     error = jnp.abs(_error("huber", y_true, y_pred))
-    delta = jnp.asarray(delta, error.dtype)
-    line = delta * error - 0.5 * jnp.square(delta)
+    line = delta * error - 0.5 * delta**2
     return jnp.mean(jnp.where(error <= delta, 0.5 * jnp.square(error), line), axis=-1)
 
 

@@ -17,7 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos.core import config
-from keraunos.core.fields import Fraction, Positive, fields, needs, optional, owned, positive
+from keraunos.core.fields import (
+    Fraction,
+    Positive,
+    fields,
+    needs,
+    option,
+    optional,
+    owned,
+    positive,
+)
 from keraunos.core.graph import tensor
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -45,6 +54,10 @@ class Counts(Metric):
 
     counted: ClassVar[Sequence[str]] = COUNTS
     thresholds: list[float]
+    true_positives: Variable
+    false_positives: Variable
+    true_negatives: Variable
+    false_negatives: Variable
 
     def _start(self, thresholds: Sequence[float], labels: tuple[int, ...] = ()) -> None:
         """Make the variables: a number for each threshold, and for each label if there are."""
@@ -221,10 +234,10 @@ class Recall(_Share):
 
 @fields
 class _AtConstraint(Counts):
-    num_thresholds: Positive = 200
-    class_id: int | None = None
-    name: str | None = None
-    dtype: Any = None
+    num_thresholds: Positive = option(default=200)
+    class_id: int | None = option(default=None)
+    name: str | None = option(default=None)
+    dtype: Any = option(default=None)
 
     _direction = "up"
 
@@ -417,7 +430,7 @@ class AUC(Counts):
 
     def interpolate_pr_auc(self) -> jax.Array:
         """The area of "PR", where between two points the counts grow evenly, not the shares."""
-        tp, fp, fn = self.true_positives.value, self.false_positives.value, self.false_negatives
+        tp, fp, _, fn = (getattr(self, name).value for name in COUNTS)
         said_yes = tp + fp
         gained, said = tp[:-1] - tp[1:], said_yes[:-1] - said_yes[1:]
         slope = divide_no_nan(gained, jnp.maximum(said, 0))

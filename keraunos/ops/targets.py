@@ -108,8 +108,9 @@ def sparse_categorical_crossentropy(
         )
     wide = output.astype(jnp.float32) if output.dtype.itemsize < 4 else output
     logs = _log(wide, from_logits, axis)
-    hot = jax.nn.one_hot(target.astype("int32"), output.shape[axis], dtype=wide.dtype, axis=axis)
-    return -jnp.sum(hot * logs, axis).astype(output.dtype)
+    hot = jax.nn.one_hot(target.astype("int32"), output.shape[axis], dtype=bool, axis=axis)
+    chosen = jnp.where(hot, logs, 0)  # not a product: other logits may be minus infinity
+    return -jnp.sum(chosen, axis).astype(output.dtype)
 
 
 def _pair(name: str, target, output):
