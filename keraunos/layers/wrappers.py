@@ -263,7 +263,10 @@ class Bidirectional(Layer):
 
 def _twin(layer, **changes):
     """A layer with the config of another, but for `changes`; its weights are its own."""
-    return type(layer).from_config({**layer.get_config(), **changes})
+    twin = type(layer).from_config({**layer.get_config(), **changes})
+    if layer.built and not twin.built:
+        twin.build_from_config(layer.get_build_config())
+    return twin
 
 
 __all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]

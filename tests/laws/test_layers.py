@@ -124,7 +124,38 @@ NORMALIZATION = [
     ),
 ]
 
-TABLE = [*CORE, *ACTIVATION, *MERGING, *RESHAPING, *REGULARIZATION, *NORMALIZATION]
+ENDS = {"unknown": (1,), "masked": False}  # one output for all steps
+ALL = {"return_sequences": True}
+OWN = {"half": False}  # the layer within has a precision of its own
+RECURRENT = [
+    row("SimpleRNN", (2, 4, 3), ENDS, units=2, dropout=0.5, seed=1),
+    row("GRU", (2, 4, 3), LAST, units=2, zero_output_for_mask=True, **ALL),
+    row("GRU", (2, 4, 3), ENDS, units=2, reset_after=False, go_backwards=True),
+    row("LSTM", (2, 4, 3), ENDS, units=2, return_state=True, recurrent_dropout=0.5, seed=1),
+    row("LSTM", (2, 4, 3), LAST, units=2, unroll=True, use_bias=False, **ALL),
+    row("RNN", (2, 4, 3), ENDS | OWN, cell=lambda: [layers.LSTMCell(2), layers.GRUCell(3)]),
+    row("ConvLSTM1D", (2, 3, 4, 2), ENDS, filters=2, kernel_size=2, strides=2),
+    row("ConvLSTM2D", (2, 2, 3, 3, 1), LAST, filters=2, kernel_size=2, padding="same", **ALL),
+    row("ConvLSTM3D", (1, 2, 2, 3, 2, 1), ENDS, filters=2, kernel_size=2),
+]
+
+WRAPPERS = [
+    row("Bidirectional", (2, 4, 3), LAST | OWN, layer=lambda: layers.LSTM(2, **ALL)),
+    row("Bidirectional", (2, 4, 3), ENDS | OWN, layer=lambda: layers.GRU(2), merge_mode=None),
+    row("TimeDistributed", (2, 4, 3), LAST | OWN, layer=lambda: layers.Dense(2)),
+    row("TimeDistributed", (2, 3, 4, 2), LAST | OWN, layer=lambda: layers.BatchNormalization()),
+]
+
+TABLE = [
+    *CORE,
+    *ACTIVATION,
+    *MERGING,
+    *RESHAPING,
+    *REGULARIZATION,
+    *NORMALIZATION,
+    *RECURRENT,
+    *WRAPPERS,
+]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 
 
