@@ -129,11 +129,11 @@ class STFT(Initializer):
         kernel = part(2 * np.pi * turns) * self._weights(length)[:, None]
         return jnp.asarray(kernel[:, None, :], dtype or config.floatx())
 
-    def _weights(self, length: int) -> np.ndarray:
+    def _weights(self, length: int) -> Any:
         if self.window is None:
             return np.ones(length)
         if isinstance(self.window, np.ndarray):
-            weights = self.window
+            weights: Any = self.window
         else:
             from scipy import signal  # takes long to import, and few need it
 
@@ -150,6 +150,7 @@ class RandomInitializer(Initializer):
     """An initializer that draws; its `seed` is in its config only if it was given."""
 
     seed: Any
+    _given_seed: Any
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"seed": registry.serialize(self._given_seed)}
@@ -278,7 +279,7 @@ def fans(shape: Sequence[int], input_axes: Any = None, output_axes: Any = None) 
         size = lambda axes: math.prod(shape[axis] for axis in np.atleast_1d(axes).astype(int))
         return size(input_axes), size(output_axes)
     if len(shape) < 2:
-        return (math.prod(shape),) * 2
+        return math.prod(shape), math.prod(shape)
     window = math.prod(shape[:-2])
     return window * shape[-2], window * shape[-1]
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core import config, naming, registry
 from keraunos.core.dtypes import is_float_dtype, is_int_dtype, standardize_dtype
@@ -88,7 +89,7 @@ def _next_of_process() -> jax.Array:
         _global.append(SeedGenerator(name="global_seed_generator"))
     if in_symbolic_scope():
         return jnp.zeros(2, "uint32")
-    if isinstance(jnp.zeros(()), jax.core.Tracer):
+    if isinstance(jnp.zeros(()), Tracer):
         raise ValueError(
             "Random numbers without a seed were asked for in code that JAX compiles: they would "
             "be the same in every call. Make a `keras.random.SeedGenerator` in the constructor "

@@ -39,7 +39,7 @@ def _factor(value: Any, name: str, owner: Any) -> float:
     return factor
 
 
-Factor = Annotated[float | None, _factor]
+Factor = Annotated[Any, _factor]
 
 
 @export("regularizers.Regularizer")

@@ -232,7 +232,7 @@ def _is_variable(value) -> bool:
     return isinstance(value, Variable)
 
 
-def tensor(value):
+def tensor(value: Any) -> Any:
     """`value` as something `jax.numpy` accepts; Python numbers stay weakly typed."""
     if value is None or isinstance(value, (jax.Array, int, float, complex, np.ndarray, np.generic)):
         return value

@@ -166,8 +166,8 @@ class Embedding(Layer):
         weights: The table to start from.
     """
 
-    input_dim: Positive
-    output_dim: Positive
+    input_dim: Positive  # type: ignore[assignment]  # here it is no size of an input
+    output_dim: Positive  # type: ignore[misc]
     embeddings_initializer: Initializer = "uniform"
     embeddings_regularizer: Regularizer = None
     embeddings_constraint: Constraint = None
@@ -208,8 +208,8 @@ class ReversibleEmbedding(Embedding):
         logit_soft_cap: Keeps logits within ± this value, by `cap * tanh(logits / cap)`.
     """
 
-    input_dim: Positive
-    output_dim: Positive
+    input_dim: Positive  # type: ignore[assignment]
+    output_dim: Positive  # type: ignore[misc]  # declared again for its place
     tie_weights: bool = True
     embeddings_initializer: Initializer = "uniform"
     embeddings_regularizer: Regularizer = None

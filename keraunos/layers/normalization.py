@@ -119,7 +119,7 @@ class BatchNormalization(Layer):
     def build(self, input_shape):
         shape = _sizes(self, input_shape, [self.axis])
         _make_gamma_beta(self, shape)
-        fixed = {"trainable": False, "autocast": False}
+        fixed: dict[str, Any] = {"trainable": False, "autocast": False}
         self.weight("moving_mean", shape, **fixed)
         self.weight("moving_variance", shape, **fixed)
         if self.renorm:
