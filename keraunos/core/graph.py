@@ -8,7 +8,7 @@ the graph between some inputs and some outputs, run again on real arrays.
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ import numpy as np
 from keraunos.core import errors, masks, naming
 from keraunos.core.fields import Configurable
 from keraunos.core.state import StatelessScope, Variable, current_scope
+
+F = TypeVar("F", bound=Callable)
 
 Tensor = Annotated[Any, "tensor"]  # one tensor, or anything an array can be made of; or None
 Tensors = Annotated[Any, "tensors"]  # a sequence of tensors
@@ -186,7 +188,7 @@ class OpCall(Operation):
         self.call = fn
 
 
-def op(fn: Callable) -> Callable:
+def op(fn: F) -> F:
     """Let `fn` take lists, numpy arrays, variables and symbolic tensors for its tensors.
 
     Which arguments are tensors is said by their annotations, `Tensor` or `Tensors`.
@@ -225,7 +227,7 @@ def op(fn: Callable) -> Callable:
         return fn(*positional, *extra, **{name: read(name, v) for name, v in kwargs.items()})
 
     call.tensor_arguments = one | many | ({rest.name} if all_rest else set())  # type: ignore
-    return call
+    return call  # type: ignore[return-value]
 
 
 def _is_variable(value) -> bool:

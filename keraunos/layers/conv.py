@@ -55,18 +55,17 @@ def spread(cls: C) -> C:
     return declare(cls, own, cls.__init__)  # type: ignore[misc]
 
 
-@fields
 class Windowed(Layer):
     """What layers share whose windows slide over `rank` axes of space."""
 
     rank: ClassVar[int]
     causal: ClassVar[bool] = False
-    data_format: str = owned()
-    strides: tuple[int, ...] = owned()
-    dilation_rate: tuple[int, ...] = owned()
-    activation: Any = owned()
-    use_bias: bool = owned()
-    bias: Variable = owned()
+    data_format: str
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    activation: Any
+    use_bias: bool
+    bias: Variable
 
     def __post_init__(self):
         self.input_spec = InputSpec(min_ndim=self.rank + 2)

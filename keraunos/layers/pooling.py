@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 
-from keraunos.core.fields import DataFormat, Padding, PerAxis, fields, owned, per_axis
+from keraunos.core.fields import DataFormat, Padding, PerAxis, fields, option, per_axis
 from keraunos.core.registry import export
 from keraunos.layers.conv import spread
 from keraunos.layers.layer import Layer
@@ -13,10 +13,9 @@ from keraunos.layers.spec import InputSpec
 from keraunos.ops.pool import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 
 
-@fields
 class _Pooling(Layer):
     rank: ClassVar[int]
-    data_format: str = owned()
+    data_format: str
 
     def __post_init__(self):
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -67,7 +66,7 @@ class MaxPooling(_Windows):
     strides: Strides = None
     padding: Padding = "valid"
     data_format: DataFormat = None
-    name: str | None = None
+    name: str | None = option(default=None)
 
 
 @fields
@@ -83,7 +82,7 @@ class AveragePooling(_Windows):
     strides: Strides = None
     padding: Padding = "valid"
     data_format: DataFormat = None
-    name: str | None = None
+    name: str | None = option(default=None)
 
 
 @export("layers.MaxPooling1D", "MaxPool1D")

@@ -28,17 +28,16 @@ if TYPE_CHECKING:
 
     @fields
     class Options:
-        activity_regularizer: Any = option()
         trainable: Any = option(default=True)
-        dtype: Any = option()
+        dtype: Any = option(default=None)
         autocast: bool = option(default=True)
-        name: Any = option()
-        input_shape: Any = option()
-        batch_input_shape: Any = option()
-        input_dim: Any = option()
-        input_length: Any = option()
-        batch_size: Any = option()
-        weights: Any = option()
+        name: Any = option(default=None)
+        input_shape: Any = option(default=None)
+        batch_input_shape: Any = option(default=None)
+        input_dim: Any = option(default=None)
+        input_length: Any = option(default=None)
+        batch_size: Any = option(default=None)
+        weights: Any = option(default=None)
 
 else:
 

@@ -4,7 +4,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 
 from keraunos.core import naming, registry
 from keraunos.core.config import floatx
-from keraunos.core.fields import Configurable, did_you_mean, needs
+from keraunos.core.fields import Configurable, did_you_mean, fields, needs, option
 from keraunos.core.state import StatelessScope, Variable
 from keraunos.optimizers.schedules import LearningRateSchedule
 from keraunos.optimizers.state import Keeper, choose
@@ -21,9 +21,30 @@ from keraunos.optimizers.state import Keeper, choose
 _IGNORED = frozenset({"is_legacy_optimizer", "jit_compile"})
 
 
+if TYPE_CHECKING:
+
+    @fields
+    class Options:
+        weight_decay: float | None = option(default=None)
+        clipnorm: float | None = option(default=None)
+        clipvalue: float | None = option(default=None)
+        global_clipnorm: float | None = option(default=None)
+        use_ema: bool = option(default=False)
+        ema_momentum: float = option(default=0.99)
+        ema_overwrite_frequency: int | None = option(default=None)
+        loss_scale_factor: float | None = option(default=None)
+        gradient_accumulation_steps: int | None = option(default=None)
+        name: Any = option(default=None)
+
+else:
+
+    class Options:
+        """The arguments that all optimizers take, as editors and type checkers see them."""
+
+
 @registry.export("Optimizer")
 @registry.export("optimizers.Optimizer")
-class Optimizer(Configurable, Keeper):
+class Optimizer(Options, Configurable, Keeper):
     """Changes variables by their gradients.
 
     A subclass names its `slots`, the arrays it keeps for every variable, and defines
