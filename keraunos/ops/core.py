@@ -133,8 +133,7 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     how = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "mul"}
     if reduction not in how:
         raise ValueError(
-            f"scatter_update() needs one of {', '.join(repr(name) for name in how)} for `reduction`, "
-            f"got {reduction!r}."
+            f"scatter_update() needs one of {list(how)} for `reduction`, got {reduction!r}."
         )
     inputs = jnp.asarray(inputs)
     place = inputs.at[_places(indices)]

@@ -114,10 +114,9 @@ def _cropped(batch, height: int, width: int):
 def _filled_up(batch, height: int, width: int, value: float):
     """The images in the middle of `value`, in the proportions of `height` to `width`."""
     rows, columns = batch.shape[1:3]
-    high = max(rows, int(columns * height / width))
-    wide = max(columns, int(rows * width / height))
-    top, left = (high - rows) // 2, (wide - columns) // 2
-    around = ((0, 0), (top, high - rows - top), (left, wide - columns - left), (0, 0))
+    top = (max(rows, int(columns * height / width)) - rows) // 2
+    left = (max(columns, int(rows * width / height)) - columns) // 2
+    around = ((0, 0), (top, top), (left, left), (0, 0))  # as much on both sides, as Keras does
     return jnp.pad(batch, around, constant_values=jnp.asarray(value, batch.dtype))
 
 
