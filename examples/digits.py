@@ -59,7 +59,7 @@ def main() -> float:
     model = build()
     model.summary()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x_train, y_train, epochs=20, batch_size=32, validation_split=0.1)
+    model.fit(x_train, y_train, epochs=30, batch_size=32)
     model.save("digits.keras")
 
     again = keras.models.load_model("digits.keras")

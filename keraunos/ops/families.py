@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from keraunos.core import config
 from keraunos.core.dtypes import result_type
-from keraunos.core.graph import OpCall, Tensor, op, symbolic_in
+from keraunos.core.graph import F, OpCall, Tensor, op, symbolic_in
 
 Axis = int | Sequence[int] | None
 
@@ -38,7 +38,7 @@ def plain_axis(axis: Any) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def _made(call: Callable, fn: Callable, doc: str, name: str | None) -> Callable:
+def _made(call: F, fn: Callable, doc: str, name: str | None) -> F:
     call.__name__ = call.__qualname__ = name or fn.__name__
     call.__doc__ = doc
     call.__module__ = sys._getframe(2).f_globals["__name__"]  # where pickle will look for it
