@@ -11,6 +11,11 @@ from keraunos.core.config import (
     set_floatx,
     set_image_data_format,
 )
+from keraunos.core.console import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from keraunos.core.dtypes import dtype_policy, set_dtype_policy
 
 
@@ -38,21 +43,6 @@ def disable_flash_attention() -> None:
 def is_flash_attention_enabled() -> bool | None:
     """False after `disable_flash_attention()`; None where each call may decide."""
     return get("flash_attention")
-
-
-def enable_interactive_logging() -> None:
-    """Print progress to the terminal."""
-    put("interactive_logging", True)
-
-
-def disable_interactive_logging() -> None:
-    """Write progress to Python's logging instead of the terminal."""
-    put("interactive_logging", False)
-
-
-def is_interactive_logging_enabled() -> bool:
-    """Whether progress is printed to the terminal."""
-    return get("interactive_logging")
 
 
 def enable_traceback_filtering() -> None:

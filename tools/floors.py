@@ -27,7 +27,7 @@ FLOORS = [
     ["alias", "as_keras", "cli", "__main__"],
 ]
 # Public names over private rooms: they may look anywhere below the roof.
-FACES = ["", "backend", "config", "dtype_policies", "mixed_precision", "tree"]
+FACES = ["", "backend", "config", "dtype_policies", "mixed_precision", "tree", "utils"]
 
 
 def main() -> int:

@@ -125,9 +125,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return decorate
 
 
-def get_registered_name(thing: Any) -> str:
-    """The name under which files know `thing`: "package>Name" if it is registered."""
-    return _registered_names.get(thing, getattr(thing, "__name__", str(thing)))
+def get_registered_name(obj: Any) -> str:
+    """The name under which files know `obj`: "package>Name" if it is registered."""
+    return _registered_names.get(obj, getattr(obj, "__name__", str(obj)))
 
 
 def get_registered_object(name: str, custom_objects=None, module_objects=None) -> Any:
@@ -349,7 +349,7 @@ def _function(name: str, kind: str | None) -> Any:
         found = lookup(home, name)
         if found is None and home == "ops":
             found = getattr(importlib.import_module("keraunos.ops"), name, None)
-            found = found if getattr(found, "is_op", False) else None
+            found = found if hasattr(found, "tensor_arguments") else None
         if found is not None:
             return found
     return _known_to_user(name, name)

@@ -1,0 +1,60 @@
+"""Public `keras.utils`: what is useful around a model."""
+
+from keraunos.backend import clear_session, is_keras_tensor, standardize_dtype
+from keraunos.callbacks.progress import Progbar
+from keraunos.core.console import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from keraunos.random import set_random_seed
+from keraunos.saving import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
+from keraunos.utils.arrays import (
+    normalize,
+    pack_x_y_sample_weight,
+    pad_sequences,
+    to_categorical,
+    unpack_x_y_sample_weight,
+)
+from keraunos.utils.graphs import get_source_inputs
+from keraunos.utils.images import array_to_img, img_to_array, load_img, save_img
+from keraunos.utils.settings import Config
+
+__all__ = [
+    "Config",
+    "CustomObjectScope",
+    "Progbar",
+    "array_to_img",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "get_source_inputs",
+    "img_to_array",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
+    "load_img",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "pad_sequences",
+    "register_keras_serializable",
+    "save_img",
+    "serialize_keras_object",
+    "set_random_seed",
+    "standardize_dtype",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
