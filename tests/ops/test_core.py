@@ -125,6 +125,12 @@ def test_custom_gradient():
     close(log1pexp(keraunos.Variable(0.0)), np.float32(np.log(2)))
 
 
+def test_files_name_operations():
+    config = keraunos.core.registry.serialize(ops.sin)
+    assert config == keras.saving.serialize_keras_object(keras.ops.sin)
+    assert keraunos.core.registry.deserialize(config) is ops.sin
+
+
 def test_slice_to_the_end():
     close(ops.slice(X, (1, 0), (-1, 1)), X[1:, :1])
 
