@@ -528,7 +528,6 @@ def test_get_passes_on_what_is_a_loss_already():
          "mean_squared_error needs targets that fit the predictions, got y_true of shape (2, 3) "
          "and y_pred of shape (2, 4)."),
     ],
-    ids=str,
 )  # fmt: skip
 def test_messages(call, error, message):
     with pytest.raises(error) as raised:

@@ -589,7 +589,6 @@ class Forgetful(metrics.Metric):
          "m has 2 variables, got 1 values in `metric_variables`. Give one for each of "
          "['m/total', 'm/count']."),
     ],
-    ids=str,
 )  # fmt: skip
 def test_messages(call, error, message):
     with pytest.raises(error) as raised:
