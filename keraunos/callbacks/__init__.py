@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from keraunos.callbacks.callback import Callback, History, LambdaCallback
 from keraunos.callbacks.callback_list import CallbackList
+from keraunos.callbacks.checkpoints import ModelCheckpoint
 from keraunos.callbacks.monitors import (
     EarlyStopping,
     LearningRateScheduler,
@@ -11,17 +12,21 @@ from keraunos.callbacks.monitors import (
     TerminateOnNaN,
 )
 from keraunos.callbacks.progress import ProgbarLogger
+from keraunos.callbacks.writers import CSVLogger, RemoteMonitor
 from keraunos.core.past import names_of
 
 __all__ = [
+    "CSVLogger",
     "Callback",
     "CallbackList",
     "EarlyStopping",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
     "TerminateOnNaN",
 ]
 
