@@ -25,6 +25,7 @@ from keraunos.utils.arrays import (
     to_categorical,
     unpack_x_y_sample_weight,
 )
+from keraunos.utils.files import get_file
 from keraunos.utils.graphs import get_source_inputs
 from keraunos.utils.images import array_to_img, img_to_array, load_img, save_img
 from keraunos.utils.settings import Config
@@ -40,6 +41,7 @@ __all__ = [
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",
