@@ -13,7 +13,7 @@ from tests.oracle import close
 
 FUNCTIONS = ("get", "serialize", "deserialize")
 NAMES = [n for n in dir(keras.activations) if not n.startswith("_") and n not in FUNCTIONS]
-X = np.linspace(-4, 4, 12).astype("float32").reshape(2, 6)
+X = np.linspace(-4, 4, 6).astype("float32").reshape(1, 6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,10 +23,8 @@ def test_same_function(name):
     close(ours(X, *args), theirs(X, *args))
     assert ours(jnp.asarray(X, "bfloat16"), *args).dtype == "bfloat16"
     assert ours(keraunos.KerasTensor((None, 6)), *args).shape[0] is None
-    signatures = [inspect.signature(fn).parameters.values() for fn in (ours, theirs)]
-    assert [[(p.name, p.default) for p in s] for s in signatures][0] == [
-        (p.name, p.default) for p in signatures[1]
-    ]
+    told = lambda fn: [(p.name, p.default) for p in inspect.signature(fn).parameters.values()]
+    assert told(ours) == told(theirs)
 
 
 @pytest.mark.parametrize("name", NAMES)

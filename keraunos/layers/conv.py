@@ -67,7 +67,8 @@ class Windowed(Layer):
     use_bias: bool
     bias: Variable
 
-    def __post_init__(self):
+    def expect_space(self) -> None:
+        """Refuse inputs of a lower rank."""
         self.input_spec = InputSpec(min_ndim=self.rank + 2)
 
     def steps_or_gaps(self) -> None:
@@ -134,6 +135,7 @@ class Conv(Windowed):
     kernel: Variable = owned()
 
     def __post_init__(self):
+        self.expect_space()
         self.steps_or_gaps()
         if self.filters % self.groups:
             raise ValueError(
@@ -224,6 +226,7 @@ class ConvTranspose(Windowed):
     kernel: Variable = owned()
 
     def __post_init__(self):
+        self.expect_space()
         self.steps_or_gaps()
         if self.output_padding and any(
             more >= step for more, step in zip(self.output_padding, self.strides)
@@ -313,6 +316,9 @@ class DepthwiseConv(Windowed):
 
     kernel: Variable = owned()
 
+    def __post_init__(self):
+        self.expect_space()
+
     def build(self, input_shape):
         channels = self.channels(input_shape)
         self.weight("kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise")
@@ -376,6 +382,9 @@ class SeparableConv(Windowed):
 
     depthwise_kernel: Variable = owned()
     pointwise_kernel: Variable = owned()
+
+    def __post_init__(self):
+        self.expect_space()
 
     def build(self, input_shape):
         channels, multiplier = self.channels(input_shape), self.depth_multiplier

@@ -17,7 +17,8 @@ class _Pooling(Layer):
     rank: ClassVar[int]
     data_format: str
 
-    def __post_init__(self):
+    def expect_space(self) -> None:
+        """Refuse inputs of another rank."""
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     @property
@@ -68,6 +69,9 @@ class MaxPooling(_Windows):
     data_format: DataFormat = None
     name: str | None = option(default=None)
 
+    def __post_init__(self):
+        self.expect_space()
+
 
 @fields
 class AveragePooling(_Windows):
@@ -83,6 +87,9 @@ class AveragePooling(_Windows):
     padding: Padding = "valid"
     data_format: DataFormat = None
     name: str | None = option(default=None)
+
+    def __post_init__(self):
+        self.expect_space()
 
 
 @export("layers.MaxPooling1D", "MaxPool1D")
@@ -140,6 +147,9 @@ class GlobalPooling(_Pooling):
 
     data_format: DataFormat = None
     keepdims: bool = False
+
+    def __post_init__(self):
+        self.expect_space()
 
 
 class GlobalMaxPooling(GlobalPooling):
@@ -221,6 +231,9 @@ class AdaptivePooling(_Pooling):
     pool: ClassVar[Callable]
     output_size: PerAxis
     data_format: DataFormat = None
+
+    def __post_init__(self):
+        self.expect_space()
 
     def call(self, inputs):
         return type(self).pool(inputs, self.output_size, self.data_format)

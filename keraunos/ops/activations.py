@@ -184,7 +184,8 @@ def log_softmax(x: Tensor, axis=-1):
 def sparsemax(x: Tensor, axis: int = -1):
     """The nearest point to `x` with parts that are not negative and sum to 1 along `axis`.
 
-    Most parts are 0. From "From Softmax to Sparsemax" (Martins and Astudillo, 2016).
+    Most parts are 0. From "From Softmax to Sparsemax" (Martins and Astudillo, 2016). Differs:
+    each vector by itself, where Keras 3.15 mixes them.
     """
     x = jnp.moveaxis(inexact(x), axis, -1)
     ordered = -jnp.sort(-x, axis=-1)

@@ -135,7 +135,10 @@ def rms_normalization(
 
 @op
 def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None = None):
-    """`x` divided by its norm of that `order` along `axis`, or by `epsilon` if that is more."""
+    """`x` divided by its norm of that `order` along `axis`, or by `epsilon` if that is more.
+
+    Differs: over two axes this is the norm of all elements, in Keras that of a matrix.
+    """
     if not isinstance(order, (int, np.integer)) or order < 1:
         raise ValueError(f"normalize needs an integer above 0 for `order`, got {order!r}.")
     x = jnp.asarray(inexact(x))

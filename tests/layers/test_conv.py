@@ -19,24 +19,31 @@ def data(rng, rank, channels=2, first=False, space=None):
 
 
 CONV = [
-    (1, dict(filters=3, kernel_size=3)),
-    (1, dict(filters=3, kernel_size=2, padding="causal", dilation_rate=2, activation="relu")),
-    (1, dict(filters=3, kernel_size=3, padding="causal", strides=2)),
-    (1, dict(filters=4, kernel_size=2, padding="causal", data_format="channels_first")),
-    (1, dict(filters=4, kernel_size=3, groups=2, padding="same", use_bias=False)),
-    (2, dict(filters=3, kernel_size=(3, 2), padding="same")),
-    (2, dict(filters=3, kernel_size=3, strides=2, padding="same")),
-    (2, dict(filters=3, kernel_size=3, strides=(2, 1))),
-    (2, dict(filters=3, kernel_size=2, dilation_rate=(1, 2), padding="same")),
-    (2, dict(filters=4, kernel_size=3, groups=2, strides=2, padding="same")),
-    (2, dict(filters=4, kernel_size=2, groups=2, dilation_rate=2)),
-    (2, dict(filters=3, kernel_size=2, data_format="channels_first", strides=2)),
-    (2, dict(filters=5, kernel_size=1, strides=2)),
-    (3, dict(filters=3, kernel_size=2)),
-    (3, dict(filters=3, kernel_size=(2, 3, 1), strides=(1, 2, 1), padding="same")),
-    (3, dict(filters=2, kernel_size=2, dilation_rate=2, data_format="channels_first")),
-    (3, dict(filters=4, kernel_size=2, groups=2)),
-    (3, dict(filters=2, kernel_size=(5, 5, 3), padding="same")),  # more taps than are worth it
+    (1, {"filters": 3, "kernel_size": 3}),
+    (
+        1,
+        {
+            "filters": 3,
+            "kernel_size": 2,
+            "padding": "causal",
+            "dilation_rate": 2,
+            "activation": "relu",
+        },
+    ),
+    (1, {"filters": 3, "kernel_size": 3, "padding": "causal", "strides": 2}),
+    (1, {"filters": 4, "kernel_size": 2, "padding": "causal", "data_format": "channels_first"}),
+    (1, {"filters": 4, "kernel_size": 3, "groups": 2, "padding": "same", "use_bias": False}),
+    (2, {"filters": 3, "kernel_size": (3, 2), "padding": "same"}),
+    (2, {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"}),
+    (2, {"filters": 3, "kernel_size": 3, "strides": (2, 1)}),
+    (2, {"filters": 4, "kernel_size": 3, "groups": 2, "strides": 2, "padding": "same"}),
+    (2, {"filters": 4, "kernel_size": 2, "groups": 2, "dilation_rate": 2}),
+    (2, {"filters": 3, "kernel_size": 2, "data_format": "channels_first", "strides": 2}),
+    (2, {"filters": 5, "kernel_size": 1, "strides": 2}),
+    (3, {"filters": 3, "kernel_size": 2}),
+    (3, {"filters": 3, "kernel_size": (2, 3, 1), "strides": (1, 2, 1), "padding": "same"}),
+    (3, {"filters": 2, "kernel_size": 2, "dilation_rate": 2, "data_format": "channels_first"}),
+    (3, {"filters": 4, "kernel_size": 2, "groups": 2}),
 ]
 
 
@@ -47,16 +54,19 @@ def test_conv(rng, rank, arguments):
 
 
 TRANSPOSE = [
-    (1, dict(filters=3, kernel_size=3)),
-    (1, dict(filters=3, kernel_size=2, strides=3)),
-    (1, dict(filters=3, kernel_size=3, dilation_rate=2, padding="same")),
-    (1, dict(filters=3, kernel_size=3, strides=2, padding="same", output_padding=1)),
-    (2, dict(filters=3, kernel_size=3, strides=2, padding="same")),
-    (2, dict(filters=3, kernel_size=(2, 3), strides=(1, 2))),
-    (2, dict(filters=3, kernel_size=4, strides=3, output_padding=(0, 2), padding="same")),
-    (2, dict(filters=3, kernel_size=2, strides=2, data_format="channels_first")),
-    (3, dict(filters=2, kernel_size=2, strides=2, padding="same", use_bias=False)),
-    (3, dict(filters=2, kernel_size=3, data_format="channels_first", activation="tanh")),
+    (1, {"filters": 3, "kernel_size": 3}),
+    (1, {"filters": 3, "kernel_size": 2, "strides": 3}),
+    (1, {"filters": 3, "kernel_size": 3, "dilation_rate": 2, "padding": "same"}),
+    (1, {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "output_padding": 1}),
+    (2, {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"}),
+    (2, {"filters": 3, "kernel_size": (2, 3), "strides": (1, 2)}),
+    (
+        2,
+        {"filters": 3, "kernel_size": 4, "strides": 3, "output_padding": (0, 2), "padding": "same"},
+    ),
+    (2, {"filters": 3, "kernel_size": 2, "strides": 2, "data_format": "channels_first"}),
+    (3, {"filters": 2, "kernel_size": 2, "strides": 2, "padding": "same", "use_bias": False}),
+    (3, {"filters": 2, "kernel_size": 3, "data_format": "channels_first", "activation": "tanh"}),
 ]
 
 
@@ -68,11 +78,11 @@ def test_transpose(rng, rank, arguments):
 
 
 DEPTHWISE = [
-    (1, dict(kernel_size=3)),
-    (1, dict(kernel_size=3, strides=2, padding="same", depth_multiplier=2)),
-    (2, dict(kernel_size=3, padding="same", activation="relu")),
-    (2, dict(kernel_size=2, depth_multiplier=3, dilation_rate=2, use_bias=False)),
-    (2, dict(kernel_size=3, strides=2, data_format="channels_first", depth_multiplier=2)),
+    (1, {"kernel_size": 3}),
+    (1, {"kernel_size": 3, "strides": 2, "padding": "same", "depth_multiplier": 2}),
+    (2, {"kernel_size": 3, "padding": "same", "activation": "relu"}),
+    (2, {"kernel_size": 2, "depth_multiplier": 3, "dilation_rate": 2, "use_bias": False}),
+    (2, {"kernel_size": 3, "strides": 2, "data_format": "channels_first", "depth_multiplier": 2}),
 ]
 
 
@@ -83,10 +93,19 @@ def test_depthwise(rng, rank, arguments):
 
 
 SEPARABLE = [
-    (1, dict(filters=4, kernel_size=3, depth_multiplier=2)),
-    (1, dict(filters=4, kernel_size=2, dilation_rate=2, padding="same", activation="relu")),
-    (2, dict(filters=4, kernel_size=3, strides=2, padding="same")),
-    (2, dict(filters=4, kernel_size=2, data_format="channels_first", use_bias=False)),
+    (1, {"filters": 4, "kernel_size": 3, "depth_multiplier": 2}),
+    (
+        1,
+        {
+            "filters": 4,
+            "kernel_size": 2,
+            "dilation_rate": 2,
+            "padding": "same",
+            "activation": "relu",
+        },
+    ),
+    (2, {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}),
+    (2, {"filters": 4, "kernel_size": 2, "data_format": "channels_first", "use_bias": False}),
 ]
 
 
@@ -139,7 +158,7 @@ def test_unknown_space(name, padding):
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("name", ["Conv2D", "DepthwiseConv2D"])
 def test_half_precision(rng, name, dtype):
-    arguments = dict(kernel_size=3, dtype=dtype) | ({"filters": 3} if name == "Conv2D" else {})
+    arguments = {"kernel_size": 3, "dtype": dtype} | ({"filters": 3} if name == "Conv2D" else {})
     x = data(rng, 2)
     outputs = []
     for library in (keraunos, keras):
@@ -161,6 +180,7 @@ ERRORS = [
     (lambda: keraunos.layers.Conv2D(4, 2, groups=2)(np.ones((1, 4, 4, 3))), "the 3 channels of"),
     (lambda: keraunos.layers.Conv2D(2, 5)(np.ones((1, 3, 3, 1))), "would be empty"),
     (lambda: keraunos.layers.Conv2D(2, 3)(np.ones((1, 3, 3))), "at least 4 axes"),
+    (lambda: keraunos.layers.DepthwiseConv1D(3)(np.ones((1, 3))), "at least 3 axes"),
     (
         lambda: keraunos.layers.Conv1D(2, 3)(keraunos.KerasTensor((None, 5, None))),
         "with a known size on axis -1, the channels",

@@ -19,14 +19,14 @@ def data(rng, rank, first=False, space=None):
 
 
 WINDOWS = [
-    (1, dict(pool_size=2)),
-    (1, dict(pool_size=3, strides=2, padding="same")),
-    (2, dict(pool_size=2)),
-    (2, dict(pool_size=(2, 3), strides=1, padding="same")),
-    (2, dict(pool_size=3, strides=(2, 1))),
-    (2, dict(pool_size=2, padding="same", data_format="channels_first")),
-    (3, dict(pool_size=2)),
-    (3, dict(pool_size=(2, 3, 2), strides=(1, 2, 2), padding="same")),
+    (1, {"pool_size": 2}),
+    (1, {"pool_size": 3, "strides": 2, "padding": "same"}),
+    (2, {"pool_size": 2}),
+    (2, {"pool_size": (2, 3), "strides": 1, "padding": "same"}),
+    (2, {"pool_size": 3, "strides": (2, 1)}),
+    (2, {"pool_size": 2, "padding": "same", "data_format": "channels_first"}),
+    (3, {"pool_size": 2}),
+    (3, {"pool_size": (2, 3, 2), "strides": (1, 2, 2), "padding": "same"}),
 ]
 
 
@@ -45,10 +45,10 @@ def test_global(rng, name, rank, arguments):
 
 
 ADAPTIVE = [
-    (1, dict(output_size=3)),
-    (2, dict(output_size=(2, 5))),
-    (2, dict(output_size=2, data_format="channels_first")),
-    (3, dict(output_size=(3, 2, 1))),
+    (1, {"output_size": 3}),
+    (2, {"output_size": (2, 5)}),
+    (2, {"output_size": 2, "data_format": "channels_first"}),
+    (3, {"output_size": (3, 2, 1)}),
 ]
 
 
@@ -103,7 +103,7 @@ def test_config(name, arguments):
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("name", ["MaxPooling2D", "AveragePooling2D"])
 def test_unknown_space(name, padding):
-    arguments = dict(pool_size=3, strides=2, padding=padding)
+    arguments = {"pool_size": 3, "strides": 2, "padding": padding}
     ours, theirs = (
         getattr(lib.layers, name)(**arguments)(lib.KerasTensor((None, None, 8, 3)))
         for lib in (keraunos, keras)
