@@ -1,6 +1,7 @@
 """What every test shares: the oracle on JAX, float32 as the default, fresh names and seeds."""
 
 import os
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -27,6 +28,8 @@ def fresh():
     random.seed(1)
     np.random.seed(1)
     naming.reset()
+    if oracle := sys.modules.get("keras"):
+        oracle.utils.clear_session(free_memory=False)
 
 
 @pytest.fixture

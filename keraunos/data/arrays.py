@@ -19,23 +19,33 @@ class Arrays:
         batch_size: Rows in a batch; the last one of an epoch may have fewer.
         shuffle: True for a new order of rows in each epoch; "batch" for a new order of
             batches, whose rows stay together.
-        seed: Of the orders; the order of an epoch depends on it and on the epoch alone.
+        seed: Of the orders; the order of a pass depends on it and on the pass alone.
+        steps: Batches that make an epoch; those of one pass over the rows by default. Other
+            epochs begin where the one before ended, in the endless row of passes.
     """
 
-    def __init__(self, data: Any, batch_size: int = 32, shuffle: Any = False, seed: int = 0):
+    def __init__(
+        self,
+        data: Any,
+        batch_size: int = 32,
+        shuffle: Any = False,
+        seed: int = 0,
+        steps: int | None = None,
+    ):
         self.data = jax.tree.map(np.asarray, data)
         self.size = len(jax.tree.leaves(self.data)[0])
         self.batch_size = min(batch_size, max(self.size, 1))
         self.shuffle, self.seed = shuffle, seed
-        self.num_batches: int | None = math.ceil(self.size / self.batch_size)
+        self._in_a_pass = math.ceil(self.size / self.batch_size)
+        self.num_batches: int | None = steps or self._in_a_pass
         self._on_device: Any = None
 
-    def order(self, epoch: int) -> np.ndarray:
-        """The row numbers of an epoch, in order."""
+    def order(self, number: int) -> np.ndarray:
+        """The row numbers of a pass over the data, in order."""
         rows = np.arange(self.size, dtype="int32")
         if not self.shuffle:
             return rows
-        chance = np.random.default_rng([self.seed, epoch])
+        chance = np.random.default_rng([self.seed, number])
         if self.shuffle == "batch":
             full = self.size - self.size % self.batch_size
             blocks = chance.permutation(rows[:full].reshape(-1, self.batch_size))
@@ -49,12 +59,23 @@ class Arrays:
         return self._on_device
 
     def feeds(self, epoch: int) -> Iterator[tuple[Any, int]]:
-        """Pairs `(feed, number of steps)`: the full batches, then the rest of the rows."""
-        order, size = self.order(epoch), self.batch_size
-        full = self.size // size
-        if full:
-            yield (self.on_device(), jnp.asarray(order[: full * size].reshape(full, size))), full
-        if self.size % size:
+        """Pairs `(feed, number of steps)`: full batches, then the rest of the rows."""
+        length = self.num_batches or 0
+        at, end = epoch * length, (epoch + 1) * length
+        while at < end:
+            number, first = divmod(at, self._in_a_pass)
+            count = min(self._in_a_pass - first, end - at)
+            yield from self._part(self.order(number), first, first + count)
+            at += count
+
+    def _part(self, order: np.ndarray, first: int, end: int) -> Iterator[tuple[Any, int]]:
+        """The batches `first` to `end` of a pass."""
+        size = self.batch_size
+        full = min(end, self.size // size)
+        if full > first:
+            rows = order[first * size : full * size].reshape(full - first, size)
+            yield (self.on_device(), jnp.asarray(rows)), full - first
+        if end > full:
             yield (self.on_device(), jnp.asarray(order[None, full * size :])), 1
 
     @staticmethod

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from keraunos.data.arrays import Arrays, standard
+from keraunos.data.pydataset import Items
 
 Source = Any  # has num_batches, feeds(epoch), pick(feed, step), first()
 
@@ -21,6 +22,7 @@ class Stream:
     Args:
         batches: An iterable of `(x,)`, `(x, y)` or `(x, y, sample_weight)`, or of x alone.
         num_batches: How many there are in an epoch, if known.
+        limited: Whether an epoch ends after `num_batches`, though more might come.
         restarts: Whether each epoch iterates anew; else one iterator serves all.
     """
 
@@ -29,14 +31,11 @@ class Stream:
         batches: Iterable,
         num_batches: int | None = None,
         restarts: bool = True,
+        limited: bool = False,
         most: int = STACK,
     ):
-        self.batches, self.num_batches, self.restarts, self.most = (
-            batches,
-            num_batches,
-            restarts,
-            most,
-        )
+        self.batches, self.num_batches, self.restarts = batches, num_batches, restarts
+        self.limited, self.most = limited, most
         self._iterator = None if restarts else iter(batches)
         self._ahead: list = []
 
@@ -46,7 +45,7 @@ class Stream:
         else:
             self._ahead.clear()
             whole = iter(self.batches)
-        counted = whole if self.num_batches is None else itertools.islice(whole, self.num_batches)
+        counted = itertools.islice(whole, self.num_batches) if self.limited else whole
         for batch in counted:
             yield jax.tree.map(standard, as_tuple(batch))
 
@@ -132,7 +131,7 @@ def source(
     check_lengths(*parts)
     while parts and parts[-1] is None:
         parts = parts[:-1]
-    return Arrays(parts, batch_size or 32, shuffle, seed)
+    return Arrays(parts, batch_size or 32, shuffle, seed, steps)
 
 
 def _gives_batches(x) -> bool:
@@ -144,36 +143,17 @@ def _gives_batches(x) -> bool:
     return hasattr(x, "__iter__") or hasattr(x, "__next__")
 
 
-class _Items:
-    """A sequence of batches: `len(sequence)` and `sequence[i]`, told when an epoch ends."""
-
-    def __init__(self, sequence, shuffle: bool):
-        self.sequence, self.shuffle = sequence, shuffle
-
-    def __iter__(self):
-        places = np.arange(len(self.sequence))
-        if self.shuffle:
-            np.random.shuffle(places)
-        if hasattr(self.sequence, "on_epoch_begin"):
-            self.sequence.on_epoch_begin()
-        for i in places:
-            yield self.sequence[int(i)]
-        self.sequence.on_epoch_end()
-
-
 def _stream(x: Any, steps: int | None, class_weight: dict | None, shuffle: Any) -> Stream:
+    count = len(x) if steps is None and hasattr(x, "__len__") else steps
+    once = hasattr(x, "__next__")
     if hasattr(x, "__getitem__") and hasattr(x, "on_epoch_end"):
-        batches: Iterable = _Items(x, bool(shuffle))
-        steps = steps or len(x)
-        restarts = True
+        batches, restarts = Items(x, bool(shuffle)), True
     else:
-        restarts = not hasattr(x, "__next__") and steps is None
-        batches = x if restarts or hasattr(x, "__next__") else _endless(x)
-        if steps is None and hasattr(x, "__len__"):
-            steps = len(x)
+        restarts = not once and steps is None
+        batches = x if once or restarts else _endless(x)
     if class_weight is not None:
         batches = _Weighted(batches, class_weight)
-    return Stream(batches, steps, restarts)
+    return Stream(batches, count, restarts, limited=steps is not None)
 
 
 def _endless(iterable) -> Iterator:

@@ -65,11 +65,6 @@ _MOVED = {
         backend.common backend.cntk_backend backend.load_backend backend.tensorflow_backend
         backend.theano_backend backend_config""",
     "config": "backend.config",
-    "wrappers": "wrappers.scikit_learn",
-    "applications.mobilenet_v2": "applications.mobilenetv2",
-    "applications.mobilenet_v3": "applications.mobilenetv3",
-    "applications.resnet_v2": "applications.resnetv2",
-    "applications": "applications.resnet_common applications.resnext",
 }
 MODULES: dict[str, tuple[str, ...]] = {
     module: tuple("" if home == "keras" else home for home in homes.split())
@@ -162,6 +157,7 @@ NAMES: dict[str, dict[str, str]] = {
         "get_custom_objects": "saving.get_custom_objects",
         "get_registered_name": "saving.get_registered_name",
         "get_registered_object": "saving.get_registered_object",
+        "Sequence": "utils.PyDataset",
         "plot": "utils.plot_model",
         "register_keras_serializable": "saving.register_keras_serializable",
         "serialize_keras_object": "saving.serialize_keras_object",

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from keraunos.layers import InputLayer
 from keraunos.layers.layer import Layer
 from keraunos.models.model import Model
@@ -66,8 +68,7 @@ def clone_model(
     graph: Any = model._graph
     inputs = input_tensors
     if inputs is None:
-        inputs = [clone(_source(tensor)).output for tensor in graph._inputs]
-        inputs = inputs if isinstance(graph._inputs_struct, (list, tuple, dict)) else inputs[0]
+        inputs = jax.tree.map(lambda t: clone(_source(t)).output, graph._inputs_struct)
     outputs = graph.run(inputs, call)
     return type(model)(inputs, outputs, name=model.name)
 

@@ -174,11 +174,11 @@ class Model(Trainer):
 
     @property
     def input_shape(self) -> Any:
-        return jax.tree.map(lambda t: t.shape, self._known_graph("input_shape")._inputs_struct)
+        return _shapes(self._known_graph("input_shape")._inputs_struct)
 
     @property
     def output_shape(self) -> Any:
-        return jax.tree.map(lambda t: t.shape, self._known_graph("output_shape")._outputs_struct)
+        return _shapes(self._known_graph("output_shape")._outputs_struct)
 
     def _known_graph(self, attribute: str) -> Graph:
         if self._graph is None:
@@ -269,6 +269,13 @@ class Functional(Model):
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any):
         super().__init__(inputs, outputs, name=name, **kwargs)
+
+
+def _shapes(structure: Any) -> Any:
+    """The shapes of symbolic tensors; those in a dict as a list, as in Keras."""
+    if isinstance(structure, Mapping):
+        structure = jax.tree.leaves(structure)
+    return jax.tree.map(lambda t: t.shape, structure)
 
 
 def _is_arrays(x: Any) -> bool:

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core import config as settings
-from keraunos.core import registry
+from keraunos.core import config as settings, registry
 from keraunos.core.fields import Configurable, fields, needs
 from keraunos.core.registry import export, serialize
 

@@ -25,9 +25,16 @@ class Compiled:
     steps_per_execution: int | None = None
     programs: dict[tuple, Program] = dataclasses.field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Programs belong to this process and to these variables."""
+        return {**vars(self), "programs": {}}
+
 
 class Compiling(Layer):
     """A layer that can be told how it is to be trained."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_predictors"}
 
     stop_training: bool = False
     history: Any = None

@@ -1,5 +1,7 @@
 """Public `keras.utils`: what is useful around a model."""
 
+from typing import TYPE_CHECKING
+
 from keraunos.backend import clear_session, is_keras_tensor, standardize_dtype
 from keraunos.callbacks.progress import Progbar
 from keraunos.core.console import (
@@ -7,6 +9,8 @@ from keraunos.core.console import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from keraunos.core.past import names_of
+from keraunos.data import PyDataset
 from keraunos.random import set_random_seed
 from keraunos.saving import (
     CustomObjectScope,
@@ -34,6 +38,7 @@ __all__ = [
     "Config",
     "CustomObjectScope",
     "Progbar",
+    "PyDataset",
     "array_to_img",
     "clear_session",
     "custom_object_scope",
@@ -60,3 +65,6 @@ __all__ = [
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)
