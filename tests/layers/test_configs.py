@@ -18,6 +18,10 @@ def test_configs(row):
         warnings.simplefilter("ignore")  # Keras's about its own choices
         config = theirs(**row.arguments, name="a").get_config()
         mine = ours.from_config(config).get_config()
-        assert ours(**row.arguments, name="a").get_config() == mine
+        given = ours(**row.arguments, name="a").get_config()
+        lost = {"seed"} if row.name == "SimpleRNN" else set()  # Keras does not write it
+        assert {k: v for k, v in given.items() if k not in lost} == {
+            k: v for k, v in mine.items() if k not in lost
+        }
         again = theirs.from_config(mine).get_config()
     assert again == config
