@@ -11,6 +11,8 @@ from keraunos.core.console import (
 )
 from keraunos.core.past import names_of
 from keraunos.data import PyDataset
+from keraunos.models.diagram import model_to_dot
+from keraunos.models.drawing import plot_model
 from keraunos.random import set_random_seed
 from keraunos.saving import (
     CustomObjectScope,
@@ -54,9 +56,11 @@ __all__ = [
     "is_interactive_logging_enabled",
     "is_keras_tensor",
     "load_img",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
     "save_img",
     "serialize_keras_object",
