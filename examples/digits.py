@@ -13,7 +13,7 @@ import keraunos as keras
 from keraunos import layers
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 
 def load():

@@ -30,8 +30,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_a
 
 import numpy as np
 
-from keraunos.core import config as settings
-from keraunos.core import registry
+from keraunos.core import config as settings, registry
 
 C = TypeVar("C", bound=type)
 MISSING: Any = inspect.Parameter.empty

@@ -38,7 +38,8 @@ def read(config: dict[str, Any]) -> tuple[Any, Any]:
         args, kwargs = _filled(calls.pop(call), results)
         results[call] = symbolic_in(made[call[0]](*args, **kwargs))
         for tensor in results[call]:
-            tensor.node.operation.name = call[0]  # functions of `keras.ops` get one when called
+            if tensor.node is not None:  # functions of `keras.ops` get a name when they are called
+                tensor.node.operation.name = call[0]
         for user in users[call]:
             waiting[user] -= 1
             if not waiting[user]:

@@ -83,9 +83,9 @@ def test_bad_values_name_the_argument(given, message):
 
 
 def test_missing_and_unknown_arguments():
-    with pytest.raises(TypeError, match="Window.. missing a required argument: 'size'"):
+    with pytest.raises(TypeError, match=r"Window.. missing a required argument: 'size'"):
         Window()
-    with pytest.raises(TypeError, match="Did you mean `padding`?"):
+    with pytest.raises(TypeError, match=r"Did you mean `padding`\?"):
         Window(3, paddin="same")
 
 
