@@ -312,7 +312,8 @@ class Layer(Options, Operation, Holder):
         """The masks of the arguments, under the names that `call` has for them."""
         found = {}
         for place, (name, value) in enumerate(given.items()):
-            argument = "mask" if place == 0 else f"{name}_mask"
+            first = place == 0 and "mask" in self._takes
+            argument = "mask" if first else f"{name}_mask"
             if argument in self._takes and given.get(argument) is None:
                 mask = jax.tree.map(masks.get_mask, value)
                 if jax.tree.leaves(mask):

@@ -146,6 +146,12 @@ WRAPPERS = [
     row("TimeDistributed", (2, 3, 4, 2), LAST | OWN, layer=lambda: layers.BatchNormalization()),
 ]
 
+ATTENTION = [
+    row("Attention", [(2, 5, 3), (2, 4, 3)], use_scale=True, dropout=0.5, seed=1),
+    row("Attention", TWO, {"unknown": (1,)}, score_mode="concat"),
+    row("AdditiveAttention", [(2, 5, 3), (2, 4, 3)], {"unknown": (1,)}),
+]
+
 TABLE = [
     *CORE,
     *ACTIVATION,
@@ -155,6 +161,7 @@ TABLE = [
     *NORMALIZATION,
     *RECURRENT,
     *WRAPPERS,
+    *ATTENTION,
 ]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 
