@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from keraunos import config, ops, random
-from keraunos.core import masks, registry
+from keraunos.core import masks, registry, tree
 from keraunos.core.fields import Fraction, OptionalPositive, Positive, fields, needs, one_of, owned
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -97,13 +97,13 @@ class Heads(Layer):
             for role in ("kernel", "bias")
             for rule in ("initializer", "regularizer", "constraint")
         }
+        rules["activity_regularizer"] = self._inside or self.activity_regularizer
         others = equation.partition("->")[2][1 : -len(sizes)]  # the axes of the output between
         dense = EinsumDense(
             equation,
             (*(None,) * len(others), *sizes),
             activation=activation,
             bias_axes=letters if self.use_bias else None,
-            activity_regularizer=self._inside or self.activity_regularizer,
             dtype=self._dtype_policy,
             name=name,
             **rules,
@@ -371,7 +371,7 @@ class Attention(Layer):
     seed: Any = None
 
     scale: Variable | None = owned()
-    concat_score_weight: Variable | None = owned()
+    concat_score_weight: Any = owned()
     supports_masking = True
 
     def __post_init__(self):
@@ -387,10 +387,11 @@ class Attention(Layer):
             self.weight("concat_score_weight", (), initializer="ones")
 
     def _listed(self, inputs) -> list:
-        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+        listed = isinstance(inputs, (list, tuple)) and not tree.is_shape(inputs)
+        if not listed or len(inputs) not in (2, 3):
+            came = f"{len(inputs)} inputs" if listed else f"one of shape {tuple(inputs)}"
             raise ValueError(
-                f"{self._who} needs a list [query, value] or [query, value, key], got "
-                + (f"{len(inputs)} inputs." if isinstance(inputs, list) else "something else.")
+                f"{self._who} needs a list [query, value] or [query, value, key], got {came}."
             )
         return list(inputs)
 
@@ -413,7 +414,7 @@ class Attention(Layer):
         return_attention_scores=False,
         use_causal_mask=False,
     ):
-        query, value, *key = self._listed(inputs)
+        query, value, *key = inputs
         query_mask, value_mask = self._masks(inputs, mask)
         scores = self._scores(query, key[0] if key else value)
         kept = None if value_mask is None else jnp.asarray(value_mask, bool)[..., None, :]
@@ -437,7 +438,7 @@ class Attention(Layer):
             return scores if self.scale is None else scores * self.scale
         sums = query[..., :, None, :] + key[..., None, :, :]
         sums = sums if self.scale is None else sums * self.scale
-        return self.concat_score_weight * jnp.sum(jnp.tanh(sums), -1)
+        return jnp.sum(jnp.tanh(sums), -1) * self.concat_score_weight
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the queries."""

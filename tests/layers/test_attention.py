@@ -304,6 +304,7 @@ def test_half_precision(name, policy):
         (lambda: layers.MultiHeadAttention(1, 2, attention_axes=5)(Q, V), r"\(5,\)"),
         (lambda: layers.Attention(score_mode="sum"), "one of dot, concat for `score_mode`"),
         (lambda: layers.Attention()(Q), r"a list \[query, value\]"),
+        (lambda: layers.AdditiveAttention()(Q), r"got one of shape \(2, 3, 4\)"),
         (lambda: layers.Attention()([Q]), "got 1 inputs"),
         (lambda: layers.Attention()([Q, Q], mask=[QM]), "got 1 masks"),
         (lambda: layers.Attention()([Q, Q], mask=QM), "got a single one"),
