@@ -43,7 +43,7 @@ class Label:
 
 
 class End(NamedTuple):
-    """A place where an edge starts or ends: a part, and which of its outputs or inputs."""
+    """A place where an edge starts or ends: a part, and if it is a diagram, which of its own."""
 
     part: int
     index: int
@@ -95,14 +95,19 @@ def _diagram(model: Model, asked: Asked, layer_range: Any = None) -> Diagram:
         if node is None or id(node) not in kept:
             return []
         index = next(i for i, output in enumerate(node.outputs) if output is tensor)
-        return [End(place[id(node.operation)], index)]
+        return [end(node, index)]
 
-    uses = [(t, End(place[id(n.operation)], i)) for n in nodes for i, t in enumerate(n.inputs)]
+    def end(node: Node, index: int) -> End:
+        part = place[id(node.operation)]
+        return End(part, index if isinstance(parts[part], Diagram) else 0)
+
+    parts = [_part(operation, asked, kept) for operation in operations[first:last]]
+    uses = [(tensor, end(node, i)) for node in nodes for i, tensor in enumerate(node.inputs)]
     return Diagram(
         model.name,
-        [_part(operation, asked, kept) for operation in operations[first:last]],
-        [(start, end) for tensor, end in uses for start in source(tensor)],
-        [source(t) or [end for used, end in uses if used is t] for t in graph._inputs],
+        parts,
+        list(dict.fromkeys((start, use) for tensor, use in uses for start in source(tensor))),
+        [source(t) or [use for used, use in uses if used is t] for t in graph._inputs],
         [source(t) for t in graph._outputs],
     )
 

@@ -13,10 +13,11 @@ FORMATS = ("png", "svg", "pdf", "dot")
 _HEAD, _VALUE, _CAPTION = 10.0, 8.5, 6.5  # of fonts
 _HEAD_HEIGHT, _ROW_HEIGHT, _SIDE, _MARGIN = 22.0, 27.0, 10.0, 16.0
 _LEAST_WIDTH, _RADIUS = 70.0, 5.0
+_REACH = 16.0  # of wide bends: more of it would lead lines into boxes
 _INK, _GREY, _LINE, _PALE = "#1f2430", "#7a828e", "#6b7480", "#d9dde3"
 _STATES = {TRAINED: "#2e7d4f", FROZEN: "#b3423a"}
 _MOST_PIXELS = 60_000  # along one side: what Agg can draw
-_MOST_AREA = 4e8
+_MOST_AREA = 1e8
 
 
 @export("utils.plot_model")
@@ -246,13 +247,13 @@ class _Pen:
 
     def _path(self, points: list[Point]) -> Any:
         kind = self.paths.Path
-        if self.splines in ("line", "polyline"):
-            return kind([points[0], *points[2:-2:2], *points[-2:-1], points[-1]])
-        reach = _RADIUS if self.splines == "ortho" else 1e9
+        reach = _RADIUS if self.splines == "ortho" else _REACH
+        straight = self.splines in ("line", "polyline")
         vertices, codes = [points[0]], [kind.MOVETO]
         for before, corner, after in zip(points, points[1:], points[2:]):
-            vertices += [_towards(corner, before, reach), corner, _towards(corner, after, reach)]
-            codes += [kind.LINETO, kind.CURVE3, kind.CURVE3]
+            near, far = _towards(corner, before, reach), _towards(corner, after, reach)
+            vertices += [near, far] if straight else [near, corner, far]
+            codes += [kind.LINETO] * 2 if straight else [kind.LINETO, kind.CURVE3, kind.CURVE3]
         return kind([*vertices, points[-1]], [*codes, kind.LINETO])
 
 

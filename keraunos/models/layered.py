@@ -45,14 +45,11 @@ class _Item:
     rank: int
     size: Point
     picture: Picture | None = None
+    weight: float = 1.0
     along: float = 0.0  # where it starts
     across: float = 0.0  # its middle
     before: list["_Item"] = field(default_factory=list)
     after: list["_Item"] = field(default_factory=list)
-
-    @property
-    def weight(self) -> float:
-        return 1.0 if self.picture else _LIGHT
 
 
 def layout(drawn: Diagram, measure: Callable[[Label], Point], rankdir: str) -> Picture:
@@ -61,7 +58,7 @@ def layout(drawn: Diagram, measure: Callable[[Label], Point], rankdir: str) -> P
 
 
 def _layout(drawn: Diagram, measure: Any, rankdir: str, inner: bool) -> Picture:
-    ranks = _ranks(drawn)
+    ranks, skips = _ranks(drawn), _skips(drawn)
     items = []
     for part, rank in zip(drawn.parts, ranks):
         if isinstance(part, Label):
@@ -70,9 +67,10 @@ def _layout(drawn: Diagram, measure: Any, rankdir: str, inner: bool) -> Picture:
             picture = _framed(part.title, _layout(part, measure, rankdir, True), rankdir)
         items.append(_Item(rank, picture.size, picture))
     paths, loops = {}, []
-    for start, end in dict.fromkeys(drawn.edges):
+    for start, end in drawn.edges:
         if start.part < end.part:
-            paths[start, end] = _path(items[start.part], items[end.part], items)
+            weight = _LIGHT if (start.part, end.part) in skips else 1.0
+            paths[start, end] = _path(items[start.part], items[end.part], items, weight)
         else:
             loops.append((start, end))
     ports = {}
@@ -81,13 +79,14 @@ def _layout(drawn: Diagram, measure: Any, rankdir: str, inner: bool) -> Picture:
         for end in dict.fromkeys(end for ends in drawn.outputs for end in ends):
             items.append(_Item(last, (0.0, 0.0), Picture(inputs=[[(0.0, 0.0)]])))
             ports[end] = items[-1]
-            paths[end, End(len(items) - 1, 0)] = _path(items[end.part], items[-1], items)
+            paths[end, End(len(items) - 1, 0)] = _path(items[end.part], items[-1], items, _LIGHT)
     rows: list[list[_Item]] = [[] for _ in range(max((i.rank for i in items), default=-1) + 1)]
     for item in items:
         rows[item.rank].append(item)
     _order(rows)
     _settle(rows)
-    for path in paths.values():
+    edges = list(paths.values())
+    for path in [*edges, *reversed(edges), *edges]:  # one that moves makes room for others
         _straighten(path[1:-1], rows)
     return _drawn(drawn, items, rows, paths, loops, ports)
 
@@ -121,9 +120,23 @@ def _ranks(drawn: Diagram) -> list[int]:
     return ranks
 
 
-def _path(start: _Item, end: _Item, items: list[_Item]) -> list[_Item]:
+def _skips(drawn: Diagram) -> set[tuple[int, int]]:
+    """The edges beside which another way leads from the same part to the same part."""
+    edges = sorted(
+        {(a.part, b.part) for a, b in drawn.edges if a.part < b.part}, key=lambda e: e[1]
+    )
+    before: list[set[int]] = [set() for _ in drawn.parts]
+    for start, end in edges:
+        before[end] |= {start, *before[start]}
+    parents: dict[int, list[int]] = {}
+    for start, end in edges:
+        parents.setdefault(end, []).append(start)
+    return {(a, b) for a, b in edges if any(a in before[other] for other in parents[b])}
+
+
+def _path(start: _Item, end: _Item, items: list[_Item], weight: float) -> list[_Item]:
     """The items from one to another, one in each rank; those on the way are made."""
-    between = [_Item(rank, (0.0, 0.0)) for rank in range(start.rank + 1, end.rank)]
+    between = [_Item(rank, (0.0, 0.0), weight=weight) for rank in range(start.rank + 1, end.rank)]
     items += between
     path = [start, *between, end]
     for a, b in itertools.pairwise(path):
@@ -208,7 +221,7 @@ def _straighten(between: list[_Item], rows: list[list[_Item]]) -> None:
     if not rooms:
         return
     low, high = max(room[0] for room in rooms), min(room[1] for room in rooms)
-    if low <= high:
+    if low <= high + 0.5:  # rounding
         wish = sorted(item.across for item in between)[len(between) // 2]
         for item in between:
             item.across = min(max(wish, low), high)

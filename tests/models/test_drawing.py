@@ -265,3 +265,15 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path):
     with pytest.raises(ImportError, match=r"pip install keraunos\[viz\]"):
         keraunos.utils.plot_model(chain(), tmp_path / "m.png")
     assert "digraph" in str(keraunos.utils.model_to_dot(chain()))
+
+
+def test_lines_beside_each_other_are_straight():
+    x = inputs = keraunos.Input((4,))
+    kept = []
+    for _ in range(3):
+        kept.append(x := layers.Dense(4)(x))
+    for _ in range(3):
+        x = layers.Add()([layers.Dense(4)(x), kept.pop()])
+    drawn = diagram(keraunos.Model(inputs, x), Asked())
+    picture = layered.layout(drawn, lambda label: (20.0, 50.0), "TB")
+    assert {len(points) for points, _ in picture.lines} == {2, 6}
