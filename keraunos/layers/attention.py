@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from keraunos import config, ops, random
-from keraunos.core import masks, registry, tree
+from keraunos import ops, random
+from keraunos.core import config, masks, registry, tree
 from keraunos.core.fields import Fraction, OptionalPositive, Positive, fields, needs, one_of, owned
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -45,7 +45,7 @@ class Heads(Layer):
 
     def _choose_kernel(self):
         if self.flash_attention is None:
-            self.flash_attention = config.is_flash_attention_enabled()
+            self.flash_attention = config.get("flash_attention")
         if self.flash_attention and self.dropout > 0:
             raise ValueError(
                 f"{self._who} cannot drop shares (`dropout={self.dropout}`) in a fused kernel; "

@@ -89,24 +89,23 @@ class Trainer(Compiling):
         these variables.
         """
         trainable, frozen, slots, meters = state
-        compiled = self._needs_compile("train_step")
-        optimizer = compiled.optimizer
+        optimizer = self._needs_compile("train_step").optimizer
+        if optimizer is None:
+            raise ValueError(f"`{self.name}` was compiled without an optimizer; `fit` needs one.")
+        variables, kept = self.trainable_variables, self._optimizer_variables()
 
         def objective(trainable):
             (loss, logs), (_, frozen_, meters_) = self._forward(
                 (trainable, frozen, meters), data, True
             )
-            scaled = optimizer.scale_loss(loss) if optimizer is not None else loss
-            return scaled, (logs, frozen_, meters_)
+            return optimizer.scale_loss(loss), (logs, frozen_, meters_)
 
-        variables = self.trainable_variables
-        with StatelessScope(zip(optimizer.variables, slots, strict=True)):
+        with StatelessScope(zip(kept, slots, strict=True)):
             gradients, (logs, frozen, meters) = jax.grad(objective, has_aux=True)(trainable)
-        pairs = [*zip(variables, trainable), *zip(optimizer.variables, slots)]
-        with StatelessScope(pairs) as scope:
+        with StatelessScope([*zip(variables, trainable), *zip(kept, slots)]) as scope:
             optimizer.apply(gradients, variables)
             trainable = [scope.get_current_value(v) for v in variables]
-            slots = [scope.get_current_value(v) for v in optimizer.variables]
+            slots = [scope.get_current_value(v) for v in kept]
         return logs, (trainable, frozen, slots, meters)
 
     def test_step(self, state, data):

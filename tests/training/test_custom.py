@@ -213,3 +213,19 @@ def test_run_eagerly_runs_python():
     model.compile("sgd", loss, run_eagerly=True)
     model.evaluate(x, y, batch_size=8, verbose=0)
     assert seen == [(8, 1)] * 4
+
+
+def test_a_model_may_hold_other_optimizers():
+    class Two(keraunos.Model):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.other = keraunos.optimizers.Adam()
+
+    x, y = data()
+    model = functional(keraunos, Two)
+    model.compile("sgd", "mse")
+    losses = model.fit(x, y, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0] and int(model.other.iterations) == 0
+    model.compile(None, "mse")
+    with pytest.raises(ValueError, match="compiled without an optimizer; `fit` needs one"):
+        model.fit(x, y, verbose=0)
