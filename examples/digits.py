@@ -15,6 +15,8 @@ from keraunos import layers
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+EPOCHS, BATCH = 30, 32
+
 
 def load():
     """`(x_train, x_test, y_train, y_test)`: images `(n, 8, 8, 1)` in 0..1, labels `(n,)`."""
@@ -58,8 +60,14 @@ def main() -> float:
     x_train, x_test, y_train, y_test = load()
     model = build()
     model.summary()
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x_train, y_train, epochs=30, batch_size=32)
+    steps = EPOCHS * -(-len(x_train) // BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    model.fit(x_train, y_train, epochs=EPOCHS, batch_size=BATCH)
     model.save("digits.keras")
 
     again = keras.models.load_model("digits.keras")
