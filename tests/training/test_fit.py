@@ -183,6 +183,28 @@ def test_regularizers_constraints_and_batch_normalization():
     trained(models, x, y, validation_data=(x, y), rtol=1e-4, atol=1e-5)
 
 
+OPTIMIZERS = sorted(
+    name
+    for name, thing in vars(keras.optimizers).items()
+    if isinstance(thing, type)
+    and issubclass(thing, keras.optimizers.Optimizer)
+    and name not in ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
+)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_ten_steps_of_every_optimizer(name):
+    x, rng = table()
+    y = rng.integers(3, size=N)
+    models = alike(mlp)
+    for model, k in zip(models, LIBRARIES):
+        options = {"exclude_layers": ["dense_1"]} if name == "Muon" else {}
+        optimizer = getattr(k.optimizers, name)(learning_rate=0.01, **options)
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+    trained(models, x[:40], y[:40], batch_size=8, epochs=2)
+    assert int(models[0].optimizer.iterations) == 10
+
+
 def test_generators_and_steps():
     x, rng = table()
     y = rng.normal(size=(N, 3)).astype("float32")
