@@ -28,7 +28,7 @@ def test_importing_loads_nothing():
 
 def test_the_alias_loads_nothing_either():
     loaded = _loaded_by("import keraunos.as_keras\nimport keras\nimport tensorflow as tf")
-    assert loaded == ["tensorflow"] and spent < 0.3
+    assert loaded == ["tensorflow"]
 
 
 @pytest.mark.parametrize("code", ["from keraunos import layers, models, losses, saving"])
