@@ -128,7 +128,6 @@ def _merge(own: dict[str, Field], base: Mapping[str, inspect.Parameter]) -> insp
 
 def _bind(cls: type, signature: inspect.Signature, args, kwargs) -> tuple[dict, dict]:
     """The arguments of a call of `cls` by name, defaults included, and the unknown ones."""
-    args, kwargs = translate(cls, signature, args, kwargs)
     try:
         given = signature.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -151,14 +150,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest of `known`, or nothing."""
     close = difflib.get_close_matches(name, [k for k in known if k not in ("self", "kwargs")], 1)
     return f". Did you mean `{close[0]}`?" if close else ""
-
-
-def translate(cls: type, signature: inspect.Signature, args, kwargs) -> tuple[tuple, dict]:
-    """Arguments in today's spelling; `legacy` puts a translation of old ones in its place."""
-    return _translations[-1](cls, signature, args, kwargs)
-
-
-_translations: list[Callable] = [lambda cls, signature, args, kwargs: (args, kwargs)]
 
 
 class Configurable:
@@ -249,4 +240,3 @@ Fraction = Annotated[float, fraction]
 PerAxis = Annotated[Any, per_axis]
 DataFormat = Annotated[str | None, via(settings.standardize_data_format)]
 Padding = Annotated[str, one_of("valid", "same")]
-CausalPadding = Annotated[str, one_of("valid", "same", "causal")]

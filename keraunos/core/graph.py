@@ -413,10 +413,3 @@ def _sorted_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Iter
         else:
             stack.append((symbol, True))
             stack += [(t, False) for t in reversed(symbol.node.inputs)]
-
-
-def reaches(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[KerasTensor]:
-    """Those of `inputs` that no output depends on."""
-    used = {id(t) for node in _sorted_nodes(inputs, outputs) for t in node.inputs}
-    used |= {id(t) for t in outputs}
-    return [t for t in inputs if id(t) not in used]
