@@ -1,7 +1,26 @@
 """Where batches come from: arrays, tables, generators, datasets, loaders."""
 
 from keraunos.data.arrays import Arrays
+from keraunos.data.dataset import (
+    AUTOTUNE,
+    INFINITE_CARDINALITY,
+    UNKNOWN_CARDINALITY,
+    Dataset,
+    TensorSpec,
+)
 from keraunos.data.pydataset import PyDataset
 from keraunos.data.source import Source, Stream, source, split_off
 
-__all__ = ["Arrays", "PyDataset", "Source", "Stream", "source", "split_off"]
+__all__ = [
+    "AUTOTUNE",
+    "INFINITE_CARDINALITY",
+    "UNKNOWN_CARDINALITY",
+    "Arrays",
+    "Dataset",
+    "PyDataset",
+    "Source",
+    "Stream",
+    "TensorSpec",
+    "source",
+    "split_off",
+]

@@ -1,14 +1,12 @@
 """Batches by number, read ahead by workers."""
 
-import concurrent.futures
-import threading
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from keraunos.core.registry import export
+from keraunos.data.threads import in_order
 
 
 @export("utils.PyDataset")
@@ -77,28 +75,14 @@ class Items:
 
     def _ahead(self, places: list[int]) -> Iterator:
         """Read by threads, a bounded number of batches ahead; an error says at which batch."""
-        most = max(self.sequence.workers, getattr(self.sequence, "max_queue_size", 10))
-        waiting: deque = deque()
-        rest = iter(places)
-        stop = threading.Event()
+        workers = self.sequence.workers
+        return in_order(
+            self._read, places, workers, max(workers, getattr(self.sequence, "max_queue_size", 10))
+        )
 
-        def read(i: int) -> Any:
-            return None if stop.is_set() else self.sequence[i]
-
-        with concurrent.futures.ThreadPoolExecutor(self.sequence.workers) as pool:
-            try:
-                for i in rest:
-                    waiting.append((i, pool.submit(read, i)))
-                    if len(waiting) >= most:
-                        yield self._result(*waiting.popleft())
-                while waiting:
-                    yield self._result(*waiting.popleft())
-            finally:
-                stop.set()
-
-    def _result(self, i: int, future: concurrent.futures.Future) -> Any:
+    def _read(self, i: int) -> Any:
         try:
-            return future.result()
+            return self.sequence[i]
         except Exception as error:
             error.add_note(f"While reading batch {i} of {type(self.sequence).__name__}.")
             raise

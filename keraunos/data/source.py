@@ -1,13 +1,14 @@
 """One way to read whatever `fit`, `evaluate` and `predict` are given."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from keraunos.data.arrays import Arrays, standard
+from keraunos.data.dataset import INFINITE_CARDINALITY, Cut, Dataset
 from keraunos.data.pydataset import Items
 
 Source = Any  # has num_batches, feeds(epoch), pick(feed, step), first()
@@ -20,7 +21,8 @@ class Stream:
     """Batches that come one by one; some are joined to a stack for one call of a program.
 
     Args:
-        batches: An iterable of `(x,)`, `(x, y)` or `(x, y, sample_weight)`, or of x alone.
+        batches: An iterable of `(x,)`, `(x, y)` or `(x, y, sample_weight)`, or of x alone; or
+            what has `epoch(number)`, such an iterable for each epoch.
         num_batches: How many there are in an epoch, if known.
         limited: Whether an epoch ends after `num_batches`, though more might come.
         restarts: Whether each epoch iterates anew; else one iterator serves all.
@@ -28,7 +30,7 @@ class Stream:
 
     def __init__(
         self,
-        batches: Iterable,
+        batches: Any,
         num_batches: int | None = None,
         restarts: bool = True,
         limited: bool = False,
@@ -39,12 +41,16 @@ class Stream:
         self._iterator = None if restarts else iter(batches)
         self._ahead: list = []
 
-    def _epoch(self) -> Iterator:
+    def _fresh(self, epoch: int) -> Iterator:
+        """The batches of an epoch, by its number from those that have an order for each."""
+        return self.batches.epoch(epoch) if hasattr(self.batches, "epoch") else iter(self.batches)
+
+    def _epoch(self, epoch: int) -> Iterator:
         if self._iterator is not None:
             whole = itertools.chain(self._drain(), self._iterator)
         else:
             self._ahead.clear()
-            whole = iter(self.batches)
+            whole = self._fresh(epoch)
         counted = itertools.islice(whole, self.num_batches) if self.limited else whole
         for batch in counted:
             yield jax.tree.map(standard, as_tuple(batch))
@@ -56,7 +62,7 @@ class Stream:
     def feeds(self, epoch: int) -> Iterator[tuple[Any, int]]:
         """Pairs `(stack, number of batches in it)`."""
         held: list = []
-        for batch in self._epoch():
+        for batch in self._epoch(epoch):
             if held and _shapes(batch) != _shapes(held[0]):
                 yield _stacked(held)
                 held = []
@@ -81,7 +87,7 @@ class Stream:
     def first(self) -> Any:
         """A batch to learn shapes and dtypes from; it is not lost."""
         if self._iterator is None:
-            batch = next(iter(self.batches), None)
+            batch = next(self._fresh(0), None)
         else:
             if not self._ahead:
                 self._ahead += itertools.islice(self._iterator, 1)
@@ -144,6 +150,17 @@ def _gives_batches(x) -> bool:
 
 
 def _stream(x: Any, steps: int | None, class_weight: dict | None, shuffle: Any) -> Stream:
+    if isinstance(x, Dataset):
+        if class_weight is not None:
+            x = x.map(lambda *parts: weighted((*parts, None, None)[:3], class_weight))
+        if steps is not None:
+            return Stream(Cut(x, steps), steps)
+        if x.cardinality() == INFINITE_CARDINALITY:
+            raise ValueError(
+                "The dataset never ends: say how many batches to take of it, with "
+                "`steps_per_epoch` in `fit`, `steps` elsewhere, or `dataset.take(n)`."
+            )
+        return Stream(x, x.num_batches)
     count = len(x) if steps is None and hasattr(x, "__len__") else steps
     once = hasattr(x, "__next__")
     if hasattr(x, "__getitem__") and hasattr(x, "on_epoch_end"):
