@@ -13,6 +13,7 @@ import numpy as np
 from keraunos.data.elements import (
     TensorSpec,
     as_element,
+    cast,
     described,
     dtype_name,
     dtype_of,
@@ -113,9 +114,8 @@ class Dataset:
             wanted = jax.tree.map(lambda dtype: TensorSpec(None, dtype_name(dtype)), output_types)
         elements = lambda: map(as_element, generator(*(args or ())))
         if wanted is not None:
-            wanted = jax.tree.map(
-                lambda s: TensorSpec(sizes_of(s.shape), dtype_name(s.dtype)), wanted
-            )
+            plain = lambda spec: TensorSpec(sizes_of(spec.shape), dtype_name(spec.dtype))
+            wanted = jax.tree.map(plain, wanted)
             fitted = lambda element: jax.tree.map(cast, wanted, element)
             elements = lambda: map(fitted, generator(*(args or ())))
         spec = None if output_signature is None else lambda: wanted

@@ -1,6 +1,7 @@
 """Files from the network, kept in a folder for the next time."""
 
 import hashlib
+import http.client
 import os
 import re
 import shutil
@@ -128,14 +129,16 @@ def _download(origin: str, path: Path, file_hash: str | None, algorithm: str) ->
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with urllib.request.urlopen(origin) as response, open(part, "wb") as file:
-            size = response.headers.get("Content-Length")
-            bar = Progbar(int(size) if size else None)
+            size = int(response.headers.get("Content-Length") or 0) or None
+            bar = Progbar(size)
             done = 0
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
                 done += len(chunk)
                 bar.update(done, finalize=False)
             bar.update(done, finalize=True)
+        if size and done < size:
+            raise OSError(f"retrieval incomplete: got only {done} out of {size} bytes")
         if file_hash and not _matches(part, file_hash, algorithm):
             raise ValueError(
                 f"Incomplete or corrupted file detected. The {algorithm} file hash does not "
@@ -144,8 +147,9 @@ def _download(origin: str, path: Path, file_hash: str | None, algorithm: str) ->
         part.replace(path)
     except urllib.error.HTTPError as error:
         raise Exception(f"URL fetch failure on {origin}: {error.code} -- {error.msg}") from error
-    except urllib.error.URLError as error:
-        raise Exception(f"URL fetch failure on {origin}: None -- {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:  # a lost connection included
+        reason = getattr(error, "reason", error)
+        raise Exception(f"URL fetch failure on {origin}: None -- {reason}") from error
     finally:
         part.unlink(missing_ok=True)
 
