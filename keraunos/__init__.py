@@ -29,11 +29,14 @@ _NAMES = {
     "Operation": "core.graph",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
+    "RematScope": "core.remat",
     "Sequential": "models",
     "StatelessScope": "core.state",
+    "SymbolicScope": "core.graph",
     "Variable": "core.state",
     "device": "backend",
     "name_scope": "core.naming",
+    "remat": "core.remat",
 }
 
 if TYPE_CHECKING:  # the same for editors and type checkers
@@ -71,8 +74,10 @@ if TYPE_CHECKING:  # the same for editors and type checkers
         Function as Function,
         KerasTensor as KerasTensor,
         Operation as Operation,
+        SymbolicScope as SymbolicScope,
     )
     from keraunos.core.naming import name_scope as name_scope
+    from keraunos.core.remat import RematScope as RematScope, remat as remat
     from keraunos.core.state import StatelessScope as StatelessScope, Variable as Variable
     from keraunos.initializers import Initializer as Initializer
     from keraunos.layers import (

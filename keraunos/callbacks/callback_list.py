@@ -78,13 +78,18 @@ class CallbackList(Callback):
             callback.set_model(model)
 
 
-def _to_all_at(hook: str) -> Callable:
-    def call(self, index: int, logs: dict | None = None) -> None:
+def _to_all_at_batch(hook: str) -> Callable:
+    def call(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
         for callback in self.callbacks:
-            getattr(callback, hook)(index, logs=logs)
+            getattr(callback, hook)(batch, logs=logs)
 
     return call
+
+
+def _to_all_at_epoch(hook: str) -> Callable:
+    to_all = _to_all_at_batch(hook)
+    return lambda self, epoch, logs=None: to_all(self, epoch, logs)
 
 
 def _to_all(hook: str) -> Callable:
@@ -96,9 +101,10 @@ def _to_all(hook: str) -> Callable:
     return call
 
 
+_KINDS: dict[str, Callable] = {"batch": _to_all_at_batch, "epoch": _to_all_at_epoch, "": _to_all}
 for _hook in HOOKS:
-    _indexed = "batch" in _hook or "epoch" in _hook
-    setattr(CallbackList, _hook, (_to_all_at if _indexed else _to_all)(_hook))
+    _kind = next(part for part in _KINDS if part in _hook)
+    setattr(CallbackList, _hook, _KINDS[_kind](_hook))
 
 
 def _flat(callbacks: Any) -> list:

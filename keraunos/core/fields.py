@@ -49,11 +49,19 @@ def option(*, default: Any = None, kw_only: Literal[True] = True) -> Any:
 
 
 class Field(NamedTuple):
-    """One argument: its name, its default (`MISSING` if it has none), its conversion."""
+    """One argument: its name, its default (`MISSING` if it has none), its conversion.
+
+    It stands in the class where an instance has the value: `Dense.units` is the field.
+    """
 
     name: str
     default: Any = MISSING
     convert: Callable = lambda value, name, owner: value
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.name!r}")
 
 
 @typing.dataclass_transform(field_specifiers=(owned, option))
@@ -73,8 +81,11 @@ def declare(cls: C, declared: Iterable[Field], base_init: Callable) -> C:
     own = {field.name: field for field in declared}
     base = inspect.signature(base_init).parameters
     signature = _merge(own, base)
-    for name in own.keys() & vars(cls).keys():
-        delattr(cls, name)  # a default value is no class attribute
+    for name, field in own.items():
+        if name in vars(cls):
+            delattr(cls, name)  # a default value is no class attribute
+        if not hasattr(cls, name):
+            setattr(cls, name, field)
 
     def __init__(self, *args, **kwargs):
         values, extra = _bind(type(self), signature, args, kwargs)
@@ -162,12 +173,12 @@ class Configurable:
         return {name: registry.serialize(getattr(self, name)) for name in self.__fields__}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         """An object like the one that `get_config` described."""
         if "_path" in vars(cls):  # what another version has too means nothing where it is unset
             known = inspect.signature(cls).parameters
             config = {k: value for k, value in config.items() if value is not None or k in known}
-        return cls(**{name: registry.deserialize(value) for name, value in config.items()})
+        return cls(**{k: registry.deserialize(v, custom_objects) for k, v in config.items()})
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name, None) for name in self.__fields__}

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import errors, masks, naming
+from keraunos.core import errors, masks, naming, tree
+from keraunos.core.facts import Fact
 from keraunos.core.fields import Configurable
 from keraunos.core.state import StatelessScope, Variable, current_scope
 
@@ -27,6 +28,12 @@ Tensors = Annotated[Any, "tensors"]  # a sequence of tensors
 class KerasTensor:
     """A tensor without values: a shape, in which None is an unknown size, and a dtype."""
 
+    shape = Fact[tuple[Any, ...]]()
+    dtype = Fact[str]()
+    sparse: bool = False
+    ragged: bool = False
+    ragged_rank: int | None = None
+    row_splits_dtype: str | None = None
     _keras_mask = None
 
     def __init__(
@@ -37,10 +44,15 @@ class KerasTensor:
         ragged: bool = False,
         record_history: bool = True,
         name: str | None = None,
+        **kwargs: Any,
     ):
-        self.shape: tuple[Any, ...] = tuple(shape)
-        self.dtype: str = dtype if dtype == "string" else jnp.dtype(dtype).name
+        self.shape = tuple(shape)
+        self.dtype = dtype if dtype == "string" else jnp.dtype(dtype).name
         self.sparse, self.ragged = bool(sparse), bool(ragged)
+        for name, value in kwargs.items():
+            if name not in ("ragged_rank", "row_splits_dtype"):
+                raise TypeError(f"KerasTensor() got an unexpected argument {name!r} ({value!r}).")
+            setattr(self, name, value)
         self.name = name or naming.auto_name("keras_tensor")
         self.node: Node | None = None  # the call that produced it; None if a graph starts here
 
@@ -371,6 +383,21 @@ class Function(Operation):
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._inputs, self._outputs = symbolic_in(inputs), symbolic_in(outputs)
         self._nodes = list(_sorted_nodes(self._inputs, self._outputs))
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic tensors it starts from, flat."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic tensors it ends in, flat."""
+        return self._outputs
+
+    def compute_output_shape(self, input_shape):
+        """The shapes of the outputs, for shapes of the inputs."""
+        inputs = tree.map_shapes(KerasTensor, input_shape)
+        return jax.tree.map(lambda t: t.shape, abstract(self.run, inputs))
 
     @property
     def operations(self) -> list[Operation]:

@@ -23,11 +23,15 @@ import numpy as np
 from jax.core import Tracer
 
 from keraunos.core import config, naming
+from keraunos.core.facts import Fact
 
 _scope: contextvars.ContextVar["StatelessScope | None"] = contextvars.ContextVar(
     "scope", default=None
 )
 _autocast: contextvars.ContextVar[str | None] = contextvars.ContextVar("autocast", default=None)
+
+AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
+SYNCHRONIZATIONS = ("none", "on_read", "on_write", "auto")
 
 
 class Variable:
@@ -39,8 +43,19 @@ class Variable:
         dtype: `floatx()` by default; that of the array if `initializer` is one.
         trainable: Whether training changes the value; may be toggled later.
         autocast: Whether layers read a float value in their compute dtype.
+        aggregation, synchronization: Said of replicas; kept, one engine needs neither.
         name: The last part of `path`.
     """
+
+    name = Fact[str]()
+    path = Fact[str]()
+    shape = Fact[tuple[int, ...]]()
+    dtype = Fact[str]()
+    aggregation = Fact[str]()
+    synchronization = Fact[str]()
+    regularizer: Callable | None = None
+    constraint: Callable | None = None
+    overwrite_with_gradient: bool = False  # whether an optimizer assigns the gradient itself
 
     def __init__(
         self,
@@ -49,9 +64,10 @@ class Variable:
         dtype: Any = None,
         trainable: bool = True,
         autocast: bool = True,
-        aggregation: str = "none",
-        synchronization: str = "auto",
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
         name: str | None = None,
+        layout: Any = None,
         **kwargs: Any,
     ):
         self.name = name or naming.auto_name("variable")
@@ -59,17 +75,20 @@ class Variable:
             raise ValueError(f"The name of a variable cannot contain '/', got {self.name!r}.")
         self.path = naming.path(self.name)
         self._trainable = self.made_trainable = bool(trainable)
-        self.autocast, self.aggregation, self.synchronization = (
-            autocast,
-            aggregation or "none",
-            synchronization,
+        self.autocast = autocast
+        self.aggregation = _one_of(AGGREGATIONS, "aggregation", aggregation)
+        self.synchronization = _one_of(SYNCHRONIZATIONS, "synchronization", synchronization)
+        self.layout, self.overwrite_with_gradient = layout, False
+        self.regularizer, self.constraint = (
+            kwargs.pop("regularizer", None),
+            kwargs.pop("constraint", None),
         )
-        self.regularizer, self.constraint = kwargs.get("regularizer"), kwargs.get("constraint")
-        self.overwrite_with_gradient = False
+        if kwargs:
+            raise TypeError(f"Variable() got unexpected arguments: {', '.join(kwargs)}.")
         with jax.ensure_compile_time_eval():  # a real array, even while a graph is being traced
             self._array = _initial(initializer, shape, dtype)
-        self.shape: tuple[int, ...] = self._array.shape
-        self.dtype: str = self._array.dtype.name
+        self.shape = self._array.shape
+        self.dtype = self._array.dtype.name
 
     @property
     def value(self) -> jax.Array:
@@ -80,6 +99,11 @@ class Variable:
         if dtype and self.autocast and jnp.issubdtype(array.dtype, jnp.floating):
             return array.astype(dtype)
         return array
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("regularizer", "constraint") and not (value is None or callable(value)):
+            raise ValueError(f"A variable needs a callable or None for `{name}`, got {value!r}.")
+        super().__setattr__(name, value)
 
     @property
     def trainable(self) -> bool:
@@ -196,6 +220,12 @@ class Variable:
     def __invert__(self): return self._operate("__invert__")
     def __round__(self, ndigits=None): return self._operate("__round__", ndigits or 0)
     # fmt: on
+
+
+def _one_of(choices: tuple[str, ...], name: str, value: str | None) -> str:
+    if value is not None and value not in choices:
+        raise ValueError(f"A variable needs one of {choices} or None for `{name}`, got {value!r}.")
+    return value or "none"
 
 
 def _initial(initializer, shape, dtype) -> jax.Array:

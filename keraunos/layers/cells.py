@@ -193,6 +193,7 @@ class Cell(Kernels, Layer):
         self.state_size = self.output_size = self.units
         given = isinstance(self.seed, random.SeedGenerator)
         self.seed_generator = self.seed if given else random.SeedGenerator(self.seed)
+        self._dropout_masks: dict[str, Any] = {}
 
     def build(self, input_shape):
         width = self.units * self.gates
@@ -251,6 +252,33 @@ class Cell(Kernels, Layer):
     def _draw(self, count, rate, shape, dtype) -> list:
         ones = jnp.ones(shape, dtype)
         return [random.dropout(ones, rate, seed=self.seed_generator) for _ in range(count)]
+
+    def get_dropout_mask(self, step_input) -> Any:
+        """What `dropout` multiplies inputs with: a mask, or one for each gate; None for rate 0.
+
+        The same until `reset_dropout_mask`.
+        """
+        count = self.gates if self.recurrent_dropout else 1
+        return self._kept_mask("dropout", count, step_input)
+
+    def get_recurrent_dropout_mask(self, step_input) -> Any:
+        """The same for states, until `reset_recurrent_dropout_mask`."""
+        return self._kept_mask("recurrent_dropout", self.gates, step_input)
+
+    def _kept_mask(self, name: str, count: int, like) -> Any:
+        rate = getattr(self, name)
+        if rate and name not in self._dropout_masks:
+            drawn = self._draw(count, rate, like.shape, like.dtype)
+            self._dropout_masks[name] = drawn[0] if count == 1 else drawn
+        return self._dropout_masks.get(name)
+
+    def reset_dropout_mask(self) -> None:
+        """Forget the mask of the inputs."""
+        self._dropout_masks.pop("dropout", None)
+
+    def reset_recurrent_dropout_mask(self) -> None:
+        """Forget the mask of the states."""
+        self._dropout_masks.pop("recurrent_dropout", None)
 
     def call(self, inputs, states, training=False):
         states = states if isinstance(states, (list, tuple)) else [states]

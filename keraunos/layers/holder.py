@@ -69,6 +69,19 @@ class Holder(Stateful):
         self._made.append(variable)
         return variable
 
+    def add_variable(
+        self, shape: Any, initializer: Any, dtype: Any = None, *args: Any, **kwargs: Any
+    ) -> Variable:
+        """The same as `add_weight`."""
+        return self.add_weight(shape, initializer, dtype, *args, **kwargs)
+
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a metric is an attribute now."""
+        raise NotImplementedError(
+            f"{self._who} cannot `add_metric`: keep the metric as an attribute of the layer and "
+            "call its `update_state` in `call`, or name it in `compile(metrics=[...])`."
+        )
+
     def weight(self, name: str, shape, role: str | None = None, **options) -> None:
         """Make the variable `self.<name>`, under the layer's own `<role>_initializer`,
         `<role>_regularizer` and `<role>_constraint`; the role is the name by default."""

@@ -91,7 +91,7 @@ class InputLayer(Layer):
         """The dtype of the tensor; of any kind, not only of a float kind."""
         return self._dtype_name
 
-    def call(self, inputs):
+    def call(self, inputs=None):
         return inputs
 
     def get_config(self) -> dict[str, Any]:

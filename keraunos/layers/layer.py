@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import dtypes, errors, masks, naming, registry, state, tree
+from keraunos.core import dtypes, errors, masks, naming, registry, remat, state, tree
 from keraunos.core.fields import Configurable, did_you_mean
 from keraunos.core.graph import KerasTensor, Operation, abstract, symbolic_in
 from keraunos.core.state import StatelessScope, Variable
@@ -51,6 +51,8 @@ class Layer(Options, Operation, Holder):
 
     _takes: ClassVar[frozenset[str]] = frozenset()
     supports_masking: bool = False
+    path: str | None = None  # where the layer stands in the model, once it is built
+    _remat: remat.RematScope | None = None
     input_spec: Any = None
     made_at: str | None
     _given: tuple[tuple, dict]
@@ -60,6 +62,7 @@ class Layer(Options, Operation, Holder):
         layer._made, layer._losses, layer._building = [], [], False  # order of vars: made first
         layer._given = (args, kwargs)
         layer.made_at = errors.users_line()
+        layer._remat = remat.current()
         return layer
 
     def __init__(
@@ -77,7 +80,7 @@ class Layer(Options, Operation, Holder):
         self.activity_regularizer = registry.find("regularizers", activity_regularizer)
         self._dtype_policy = dtypes.get(dtype)
         self.autocast, self.built, self._trainable = bool(autocast), False, bool(trainable)
-        self.path: str | None = None
+        self.path = None
         self._build_shapes: dict[str, Any] | None = None
         self._initial_weights = weights
         self._batch_input_shape = _batch_input_shape(kwargs)
@@ -142,12 +145,18 @@ class Layer(Options, Operation, Holder):
             naming.name_scope(self.name),
             state.autocast(self._cast_dtype),
         ):
-            outputs = self.call(*args, **kwargs)
+            call = self.call if self._remat is None else self.rematerialized_call(self.call)
+            outputs = call(*args, **kwargs)
             self._pass_masks(inputs, previous, outputs)
             if self.activity_regularizer is not None:
                 for output in jax.tree.leaves(outputs):
                     self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return outputs
+
+    def rematerialized_call(self, layer_call: Callable, *args, **kwargs) -> Callable:
+        """`layer_call`, with values computed again as the `RematScope` of the layer wants it."""
+        scope = self._remat or remat.RematScope()
+        return scope.around(layer_call, self.name, self.variables)
 
     def _named(self, args, kwargs) -> dict[str, Any]:
         """The arguments of a call by the names `call` gives them."""

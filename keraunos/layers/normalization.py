@@ -402,10 +402,12 @@ class SpectralNormalization(Wrapper):
 
     def call(self, inputs, training=False):
         if training:
-            self._normalize()
+            for variable, value in zip((self.vector_u, self.kernel), self.normalized_weights()):
+                variable.assign(value)
         return self.layer(inputs)
 
-    def _normalize(self):
+    def normalized_weights(self) -> tuple:
+        """What `vector_u` and the kernel are after a step of normalization."""
         kernel = self.kernel
         matrix = kernel.value.reshape((math.prod(kernel.shape[:-1]), kernel.shape[-1]))
         u = self.vector_u.value
@@ -414,8 +416,7 @@ class SpectralNormalization(Wrapper):
             u = _unit(v @ matrix)
         u, v = lax.stop_gradient(u), lax.stop_gradient(v)
         largest = v @ matrix @ u.T
-        self.vector_u.assign(u)
-        kernel.assign(kernel.value / largest.reshape(()))
+        return u, kernel.value / largest.reshape(())
 
 
 def _unit(x):

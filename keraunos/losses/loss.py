@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from keraunos.core import config, dtypes, masks, naming, registry
+from keraunos.core.facts import Fact
 from keraunos.core.fields import Configurable, Field, declare, fields, option
 from keraunos.core.graph import tensor
 from keraunos.core.registry import export
@@ -59,6 +60,8 @@ def serialize_function(fn: Callable) -> Any:
 @export("Loss")
 class Loss(Configurable):
     """Base class: define `call(y_true, y_pred)`, which returns a number for each sample."""
+
+    dtype = Fact[str]()
 
     def __init__(
         self,

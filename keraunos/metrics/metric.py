@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 import keraunos.initializers  # noqa: F401  so that their names are known
 from keraunos.core import config, dtypes, masks, naming, registry
+from keraunos.core.facts import Fact
 from keraunos.core.fields import Configurable, fields, option, owned
 from keraunos.core.graph import tensor
 from keraunos.core.registry import export
@@ -53,6 +54,7 @@ class Metric(Stateful, Configurable):
         name: For logs and for the paths of the variables.
     """
 
+    dtype = Fact[str]()
     _is_metric: ClassVar[bool] = True
     _within_layers: ClassVar[bool] = False
     _direction: str | None = None  # "up" if more is better, "down" if less is

@@ -128,17 +128,17 @@ class Sequential(Model):
         for layer in self._layers:
             self._extend(layer)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, training=None, mask=None, **kwargs):
         if not self._layers:
             return inputs
-        return super().call(inputs, training=training, mask=mask)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def compute_output_shape(self, input_shape):
         for layer in self._layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def compute_output_spec(self, inputs, training=None, mask=None):
+    def compute_output_spec(self, inputs, training=None, mask=None, **kwargs):
         return Layer.compute_output_spec(self, inputs, training=training)
 
     def get_config(self) -> dict[str, Any]:

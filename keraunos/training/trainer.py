@@ -11,130 +11,26 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from keraunos import random as random_module
 from keraunos.callbacks import CallbackList
 from keraunos.core import state
 from keraunos.core.graph import KerasTensor, tensor
-from keraunos.core.state import StatelessScope, Variable, keep_what_others_hold, pure
+from keraunos.core.state import Variable, keep_what_others_hold, pure
 from keraunos.data import source, split_off
 from keraunos.optimizers import Optimizer
-from keraunos.training.compiling import Compiling
+from keraunos.training import state_tree as states
 from keraunos.training.program import Pacer, Program
+from keraunos.training.steps import Steps, unpack
 
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
 
 
-class Trainer(Compiling):
+class Trainer(Steps):
     """A layer that can be trained."""
 
     stop_evaluating: bool = False
-
-    # Steps -----------------------------------------------------------------------------------
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The scalar to minimize: the compiled loss, and the losses that layers add."""
-        compiled = self._needs_compile("compute_loss")
-        parts = [jnp.sum(loss) for loss in self.losses]
-        if compiled.loss is not None:
-            if y is None:
-                raise ValueError(
-                    f"`{self.name}` was compiled with the loss {compiled.config['loss']!r}, which "
-                    "needs targets, but `y` is None."
-                )
-            parts.insert(0, compiled.loss(y, y_pred, sample_weight))
-        if not parts:
-            raise ValueError(
-                f"`{self.name}` has no loss to minimize: give `compile` a `loss`, or call "
-                "`add_loss` in a layer."
-            )
-        return sum(parts[1:], parts[0])
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict:
-        """Add a batch to the metrics; what they say now."""
-        if self._compiled and self._compiled.metrics is not None and y is not None:
-            self._compiled.metrics.update_state(y, y_pred, sample_weight=sample_weight)
-        return self.get_metrics_result()
-
-    def stateless_compute_loss(
-        self,
-        trainable_variables,
-        non_trainable_variables,
-        metrics_variables,
-        x=None,
-        y=None,
-        y_pred=None,
-        sample_weight=None,
-        training=True,
-    ):
-        """`compute_loss` as a pure function: `(loss, the three lists of values)`."""
-        groups = self.trainable_variables, self.non_trainable_variables, self.metrics_variables
-        given = trainable_variables, non_trainable_variables, metrics_variables
-        run = pure(lambda: self.compute_loss(x, y, y_pred, sample_weight, training), *groups)
-        return run(given)
-
-    def train_step(self, state, data):
-        """One step of gradient descent: `(logs, new state)`, as a pure function.
-
-        `state` is `(trainable, non_trainable, optimizer, metrics)`, lists of values of
-        these variables.
-        """
-        trainable, frozen, slots, meters = state
-        optimizer = self._needs_compile("train_step").optimizer
-        if optimizer is None:
-            raise ValueError(f"`{self.name}` was compiled without an optimizer; `fit` needs one.")
-        variables, kept = self.trainable_variables, self._optimizer_variables()
-
-        def objective(trainable):
-            (loss, logs), (_, frozen_, meters_) = self._forward(
-                (trainable, frozen, meters), data, True
-            )
-            return optimizer.scale_loss(loss), (logs, frozen_, meters_)
-
-        with StatelessScope(zip(kept, slots, strict=True)):
-            gradients, (logs, frozen, meters) = jax.grad(objective, has_aux=True)(trainable)
-        with StatelessScope([*zip(variables, trainable), *zip(kept, slots)]) as scope:
-            optimizer.apply(gradients, variables)
-            trainable = [scope.get_current_value(v) for v in variables]
-            slots = [scope.get_current_value(v) for v in kept]
-        return logs, (trainable, frozen, slots, meters)
-
-    def test_step(self, state, data):
-        """Loss and metrics of a batch: `(logs, new state)`, as a pure function."""
-        (_, logs), state = self._forward(state, data, False)
-        return logs, state
-
-    def predict_step(self, state, data):
-        """Outputs for a batch: `(outputs, new state)`, as a pure function."""
-        trainable, frozen = state
-        groups = self.trainable_variables, self.non_trainable_variables
-        return pure(lambda: self._call(unpack(data)[0], False), *groups)((trainable, frozen))
-
-    def _forward(self, values, data, training: bool):
-        """`((loss, logs), new values)` of a batch."""
-        x, y, sample_weight = unpack(data)
-
-        def forward():
-            y_pred = self._call(x, training)
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training)
-            tracker = self._needs_compile("train_step").tracker
-            tracker.update_state(loss, sample_weight=jax.tree.leaves(x)[0].shape[0])
-            return loss, self.compute_metrics(x, y, y_pred, sample_weight)
-
-        groups = self.trainable_variables, self.non_trainable_variables, self.metrics_variables
-        return pure(forward, *groups)(values)
-
-    def _call(self, x, training: bool):
-        return self(x, training=training) if "training" in self._takes else self(x)
 
     # Loops -------------------------------------------------------------------------------------
 
@@ -340,6 +236,32 @@ class Trainer(Compiling):
         """Outputs for one batch, as NumPy arrays."""
         return self.predict(x, batch_size=2**31 - 1, verbose=0)
 
+    # State ---------------------------------------------------------------------------------------
+
+    @property
+    def _state_groups(self) -> dict[str, list[Variable]]:
+        return {
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
+            "optimizer_variables": self.optimizer.variables if self.optimizer else [],
+            "metrics_variables": self.metrics_variables,
+        }
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """The values of all variables as nested dicts: by what they are for, then by path.
+
+        Args:
+            value_format: "backend_tensor" for JAX arrays, "numpy_array" for NumPy's.
+        """
+        return states.read(self._state_groups, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Assign what `get_state_tree` returned, or a part of it."""
+        states.assign(self._state_groups, state_tree)
+
+    def jax_state_sync(self) -> None:
+        """Nothing is left to do: variables hold their values whenever code of yours runs."""
+
     # What the loops share ------------------------------------------------------------------------
 
     def _source(self, x, y=None, sample_weight=None, batch_size=None, **options) -> Any:
@@ -398,6 +320,23 @@ class Trainer(Compiling):
             programs[key] = Program(step, groups, pick, keep, eager=self.run_eagerly)
         return programs[key]
 
+    def make_train_function(self, force: bool = False) -> None:
+        """Programs are made when they are first used; `force` has the training step traced anew."""
+        self._forget("train", force)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """The same for `evaluate`."""
+        self._forget("test", force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        """The same for `predict`."""
+        self._forget("predict", force)
+
+    def _forget(self, kind: str, force: bool) -> None:
+        programs = self._compiled.programs if self._compiled else self._predictors_here()
+        for key in [key for key in programs if force and key[0] == kind]:
+            del programs[key]
+
     def _predictors_here(self) -> dict[tuple, Program]:
         return self.__dict__.setdefault("_predictors", {})
 
@@ -448,12 +387,6 @@ class Trainer(Compiling):
 
 
 # Pieces of the above --------------------------------------------------------------------------
-
-
-def unpack(data: Any) -> tuple:
-    """`(x, y, sample_weight)` of a batch; what it lacks is None."""
-    data = tuple(data) if isinstance(data, (tuple, list)) else (data,)
-    return (*data, None, None)[:3]
 
 
 def numbers(logs: Any) -> dict[str, Any]:
