@@ -303,9 +303,7 @@ class CategoryEncoding(DataLayer):
                 "for the mode 'count'."
             )
         indices = jnp.asarray(inputs).astype("int32")
-        return encode(
-            indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights
-        )
+        return encode(indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights)
 
     def get_config(self) -> dict[str, Any]:
         return {name: v for name, v in super().get_config().items() if name != "sparse"}

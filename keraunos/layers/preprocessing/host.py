@@ -147,7 +147,7 @@ def array_of(flat: Iterable, shape: tuple) -> np.ndarray:
 
 def narrowed(array: np.ndarray) -> Any:
     """Integers as a tensor; as the NumPy array that they are, if a tensor cannot hold them."""
-    small = not array.size or (-(2**31) <= array.min() and array.max() < 2**31)
+    small = not array.size or (array.min() >= -(2**31) and array.max() < 2**31)
     return jnp.asarray(array.astype("int32")) if small else array
 
 

@@ -218,7 +218,9 @@ class IndexLookup(HostLayer):
         if not self._counts:
             return
         reserved = {self.mask_token, self.oov_token}
-        ranked = sorted(((n, t) for t, n in self._counts.items() if t not in reserved), reverse=True)
+        ranked = sorted(
+            ((n, t) for t, n in self._counts.items() if t not in reserved), reverse=True
+        )
         room = None if self.max_tokens is None else self.max_tokens - len(self._special())
         tokens = [token for _, token in ranked[:room]]
         idf = None

@@ -212,7 +212,10 @@ class TextVectorization(HostLayer):
     def _prepared_shape(self, shape):
         if self.split is None:
             width = shape[-1] if len(shape) > 1 and self.ngrams is None else None
-            return (*(shape[:-1] if len(shape) > 1 else shape), self.output_sequence_length or width)
+            return (
+                *(shape[:-1] if len(shape) > 1 else shape),
+                self.output_sequence_length or width,
+            )
         return (*shape[:1], self.output_sequence_length)
 
     # Files ----------------------------------------------------------------------------------------
