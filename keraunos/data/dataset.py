@@ -55,7 +55,7 @@ class Dataset:
     ):
         self._run, self._size, self._spec = run, size, spec
         self._item = item  # an element by number, where that costs no more than by turn
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._passes = 0
         self.class_names: list[str] | None = None
         self.file_paths: list[str] | None = None
@@ -154,7 +154,7 @@ class Dataset:
             return in_order(applied, elements, workers, 2 * workers)
 
         def spec() -> Any:
-            before = next(self._run((0,), 0))
+            before = self._first()
             after = applied(before)
             free = {
                 len(leaf)
@@ -163,7 +163,7 @@ class Dataset:
             }  # as long as a batch that may be of another size
             return jax.tree.map(lambda leaf: described(leaf, free), after)
 
-        return Dataset(run, self._size, spec, self._batch_size)
+        return Dataset(run, self._size, spec, self.batch_size)
 
     def filter(self, predicate: Callable) -> "Dataset":
         """The elements for which `predicate(element)` is true."""
@@ -375,7 +375,7 @@ class Dataset:
 
     def _kept(self, run: Run, size: float | None) -> "Dataset":
         """A dataset of the same kind of elements."""
-        return Dataset(run, size, lambda: self.element_spec, self._batch_size)
+        return Dataset(run, size, lambda: self.element_spec, self.batch_size)
 
     # What is known of it.
 
@@ -396,10 +396,13 @@ class Dataset:
         """Shapes and dtypes, nested as the elements are; may take a first element to know."""
         if self._spec is not None:
             return self._spec()
+        return jax.tree.map(described, self._first())
+
+    def _first(self) -> Any:
         first = next(self.epoch(0), _NOTHING)
         if first is _NOTHING:
             raise ValueError("The dataset is empty: it has no element to tell a shape from.")
-        return jax.tree.map(described, first)
+        return first
 
     @property
     def num_batches(self) -> int | None:
@@ -422,7 +425,7 @@ class Dataset:
         return True
 
     def __repr__(self) -> str:
-        return f"<Dataset cardinality={self.cardinality()} batch_size={self._batch_size}>"
+        return f"<Dataset cardinality={self.cardinality()} batch_size={self.batch_size}>"
 
 
 class Cut:

@@ -31,10 +31,16 @@ from keraunos.utils.arrays import (
     to_categorical,
     unpack_x_y_sample_weight,
 )
+from keraunos.utils.directories import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
 from keraunos.utils.files import get_file
 from keraunos.utils.graphs import get_source_inputs
 from keraunos.utils.images import array_to_img, img_to_array, load_img, save_img
 from keraunos.utils.settings import Config
+from keraunos.utils.windows import split_dataset, timeseries_dataset_from_array
 
 __all__ = [
     "Config",
@@ -42,6 +48,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -52,6 +59,7 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",
+    "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
@@ -65,7 +73,10 @@ __all__ = [
     "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
     "standardize_dtype",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
