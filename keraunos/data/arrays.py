@@ -58,10 +58,13 @@ class Arrays:
             self._on_device = jax.tree.map(_placed, self.data)
         return self._on_device
 
-    def feeds(self, epoch: int) -> Iterator[tuple[Any, int]]:
-        """Pairs `(feed, number of steps)`: full batches, then the rest of the rows."""
+    def catch_up(self, epochs: int, batches: int) -> None:
+        """Be as if so many epochs, of so many batches in all, had been read."""
+
+    def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, int]]:
+        """Pairs `(feed, number of steps)` from batch `start` on: full ones, then the rest."""
         length = self.num_batches or 0
-        at, end = epoch * length, (epoch + 1) * length
+        at, end = epoch * length + start, (epoch + 1) * length
         while at < end:
             number, first = divmod(at, self._in_a_pass)
             count = min(self._in_a_pass - first, end - at)

@@ -436,12 +436,12 @@ class Cut:
         self._next: int | None = None
         self._rest: Iterator = iter(())
 
-    def epoch(self, number: int) -> Iterator:
+    def epoch(self, number: int, start: int = 0) -> Iterator:
         """The elements of an epoch; if it follows the one before, from where that ended."""
-        if number != self._next:
-            self._rest = self.dataset.epoch(0, number * self.steps)
+        if number != self._next or start:
+            self._rest = self.dataset.epoch(0, number * self.steps + start)
         self._next = number + 1
-        return itertools.islice(self._rest, self.steps)
+        return itertools.islice(self._rest, self.steps - start)
 
 
 _NOTHING = object()

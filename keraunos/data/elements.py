@@ -48,8 +48,8 @@ def padded(column: tuple, shape: Any, fill: Any) -> np.ndarray:
     dtype = arrays[0].dtype
     nothing = "" if dtype.kind == "O" else 0
     result = np.full((len(arrays), *sizes), nothing if fill is None else fill, dtype)
-    for row, array in zip(result, arrays):
-        row[tuple(map(slice, array.shape))] = array
+    for i, array in enumerate(arrays):
+        result[(i, *map(slice, array.shape))] = array
     return result
 
 

@@ -60,14 +60,29 @@ class Items:
         self.sequence, self.shuffle = sequence, shuffle
 
     def __iter__(self) -> Iterator:
+        return self.epoch(0)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator:
+        """The batches of the next epoch, whatever its number, from number `start` on."""
         places = np.arange(len(self.sequence))
         if self.shuffle:
             np.random.shuffle(places)
-        getattr(self.sequence, "on_epoch_begin", lambda: None)()
+        self._begin()
         workers = getattr(self.sequence, "workers", 1)
         read = self._ahead if workers > 1 else self._one_by_one
-        yield from read([int(i) for i in places])
+        yield from read([int(i) for i in places[start:]])
         self.sequence.on_epoch_end()
+
+    def _begin(self) -> None:
+        getattr(self.sequence, "on_epoch_begin", lambda: None)()
+
+    def catch_up(self, epochs: int) -> None:
+        """Be as if so many epochs had been read: what was done around each is done."""
+        for _ in range(epochs):
+            if self.shuffle:
+                np.random.shuffle(np.arange(len(self.sequence)))
+            self._begin()
+            self.sequence.on_epoch_end()
 
     def _one_by_one(self, places: list[int]) -> Iterator:
         for i in places:

@@ -40,29 +40,47 @@ class Stream:
         self.limited, self.most = limited, most
         self._iterator = None if restarts else iter(batches)
         self._ahead: list = []
+        self.prepare: Callable[[Any], tuple] = as_tuple  # of a batch, before a program sees it
 
-    def _fresh(self, epoch: int) -> Iterator:
+    def _fresh(self, epoch: int, start: int = 0) -> Iterator:
         """The batches of an epoch, by its number from those that have an order for each."""
-        return self.batches.epoch(epoch) if hasattr(self.batches, "epoch") else iter(self.batches)
+        if hasattr(self.batches, "epoch"):
+            return self.batches.epoch(epoch, start)
+        return itertools.islice(self.batches, start, None)
 
-    def _epoch(self, epoch: int) -> Iterator:
+    def _epoch(self, epoch: int, start: int) -> Iterator:
         if self._iterator is not None:
             whole = itertools.chain(self._drain(), self._iterator)
+            whole = itertools.islice(whole, start, None)
         else:
             self._ahead.clear()
-            whole = self._fresh(epoch)
-        counted = itertools.islice(whole, self.num_batches) if self.limited else whole
+            whole = self._fresh(epoch, start)
+        last = None if self.num_batches is None else max(self.num_batches - start, 0)
+        counted = itertools.islice(whole, last) if self.limited else whole
         for batch in counted:
-            yield jax.tree.map(standard, as_tuple(batch))
+            yield jax.tree.map(standard, self.prepare(batch))
+
+    def catch_up(self, epochs: int, batches: int) -> None:
+        """Be as if so many epochs, of so many batches in all, had been read.
+
+        What cannot be entered anywhere is read again, up to there.
+        """
+        if self._iterator is not None:
+            _exhaust(itertools.islice(itertools.chain(self._drain(), self._iterator), batches))
+        elif hasattr(self.batches, "catch_up"):
+            self.batches.catch_up(epochs)
+        elif not hasattr(self.batches, "epoch"):
+            for _ in range(epochs):
+                _exhaust(iter(self.batches))
 
     def _drain(self) -> Iterator:
         while self._ahead:
             yield self._ahead.pop(0)
 
-    def feeds(self, epoch: int) -> Iterator[tuple[Any, int]]:
-        """Pairs `(stack, number of batches in it)`."""
+    def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, int]]:
+        """Pairs `(stack, number of batches in it)`, from batch `start` of an epoch on."""
         held: list = []
-        for batch in self._epoch(epoch):
+        for batch in self._epoch(epoch, start):
             if held and _shapes(batch) != _shapes(held[0]):
                 yield _stacked(held)
                 held = []
@@ -94,7 +112,12 @@ class Stream:
             batch = self._ahead[0] if self._ahead else None
         if batch is None:
             raise ValueError("The data is empty: it gave no batch.")
-        return jax.tree.map(standard, as_tuple(batch))
+        return jax.tree.map(standard, self.prepare(batch))
+
+
+def _exhaust(batches: Iterator) -> None:
+    for _ in batches:
+        pass
 
 
 def as_tuple(batch: Any) -> tuple:

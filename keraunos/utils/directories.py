@@ -374,7 +374,7 @@ def _widened(image: np.ndarray, size: tuple) -> np.ndarray:
         max(width * size[0] // size[1] - height, 0),
         max(height * size[1] // size[0] - width, 0),
     )
-    return np.pad(image, [*((n // 2, n - n // 2) for n in missing), (0, 0)])
+    return np.pad(image, [*((n // 2, n // 2) for n in missing), (0, 0)])  # evenly, as Keras does
 
 
 def _sound(path: str) -> tuple[np.ndarray, int]:

@@ -76,8 +76,8 @@ def load_img(
 
 def _centre(height: int, width: int, target_height: int, target_width: int):
     """The largest part in the middle that has the target's proportions."""
-    rows = min(height, width * target_height // target_width)
-    columns = min(width, height * target_width // target_height)
+    rows = max(min(height, width * target_height // target_width), 1)
+    columns = max(min(width, height * target_width // target_height), 1)
     return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
