@@ -19,11 +19,11 @@ def load_data() -> Split:
     *train, test = read_cifar(
         "cifar-10-python.tar.gz", "cifar-10-batches-py", [*parts, "test_batch"], "labels"
     )
-    return arranged(tuple(map(np.concatenate, zip(*train)))), arranged(test)
+    images, labels = map(np.concatenate, zip(*train))
+    return arranged(images, labels.astype("uint8")), arranged(test[0], test[1].astype("uint8"))
 
 
-def arranged(part: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Images and classes with channels where `image_data_format()` has them."""
-    images, classes = part
+def arranged(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images with channels where `image_data_format()` has them; and their labels."""
     last = config.image_data_format() == "channels_last"
-    return images.transpose(0, 2, 3, 1) if last else images, classes
+    return images.transpose(0, 2, 3, 1) if last else images, labels

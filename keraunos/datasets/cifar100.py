@@ -11,7 +11,7 @@ def load_data(label_mode: str = "fine") -> Split:
         label_mode: "fine" for 100 classes, "coarse" for the 20 that they belong to.
 
     Returns:
-        `(x_train, y_train), (x_test, y_test)` as of `cifar10.load_data`.
+        `(x_train, y_train), (x_test, y_test)` as of `cifar10.load_data`, but labels are int64.
     """
     if label_mode not in ("fine", "coarse"):
         raise ValueError(
@@ -20,4 +20,4 @@ def load_data(label_mode: str = "fine") -> Split:
     train, test = read_cifar(
         "cifar-100-python.tar.gz", "cifar-100-python", ["train", "test"], f"{label_mode}_labels"
     )
-    return arranged(train), arranged(test)
+    return arranged(*train), arranged(*test)

@@ -84,14 +84,14 @@ def read_idx(path: str, dimensions: int) -> np.ndarray:
 
 
 def read_cifar(name: str, folder: str, parts: list[str], labels: str) -> list[Any]:
-    """For each part, images `(n, 3, 32, 32)` and labels `(n, 1)`, both uint8."""
+    """For each part, images, uint8 `(n, 3, 32, 32)`, and labels, int64 `(n, 1)`."""
     path = get_file(f"{folder}-target", CIFAR + name, extract=True, file_hash=HASHES.get(name))
     found = []
     for part in parts:
         with open(os.path.join(path, folder, part), "rb") as file:
             content = load_pickle(file)
         images = np.asarray(content[b"data"]).reshape(-1, 3, 32, 32)
-        found.append((images, np.array(content[labels.encode()], "uint8").reshape(-1, 1)))
+        found.append((images, np.array(content[labels.encode()]).reshape(-1, 1)))
     return found
 
 

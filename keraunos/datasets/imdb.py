@@ -40,12 +40,14 @@ def load_data(
         raise TypeError(f"Unrecognized keyword arguments: {kwargs}.")
     arrays = read_npz(fetch(path, "imdb.npz"), "x_train", "y_train", "x_test", "y_test")
     chance = np.random.RandomState(seed)
-    parts = []
+    rows, labels, ends = [], [], []
     for x, y in (arrays[:2], arrays[2:]):
         x, y = shuffled(chance, x, y)
-        rows, labels = texts.numbered(x, y, start_char, index_from, maxlen)
-        parts.append((texts.cut(rows, num_words, skip_top, oov_char), np.array(labels)))
-    return parts[0], parts[1]
+        kept = texts.numbered(x, y, start_char, index_from, maxlen)
+        rows, labels = rows + kept[0], labels + kept[1]
+        ends.append(len(rows))
+    x, y = texts.cut(rows, num_words, skip_top, oov_char), np.array(labels)
+    return (x[: ends[0]], y[: ends[0]]), (x[ends[0] :], y[ends[0] :])
 
 
 def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:

@@ -57,7 +57,7 @@ class _Array(np.ndarray):
             raise pickle.UnpicklingError("An array in the file is not what NumPy writes.")
         if isinstance(data, list) != dtype.value.hasobject:
             raise pickle.UnpicklingError("An array in the file has data of another dtype.")
-        super().__setstate__((1, shape, dtype.value, np.bool(fortran), data))
+        super().__setstate__((1, shape, dtype.value, bool(fortran), data))  # type: ignore[arg-type]
 
 
 def _array(*_: Any) -> np.ndarray:

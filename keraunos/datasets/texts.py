@@ -26,11 +26,11 @@ def numbered(
 
 def cut(rows: Rows, num_words: int | None, skip_top: int, oov_char: int | None) -> np.ndarray:
     """Sequences, an array of lists, with rare and frequent words as `oov_char`, or left out."""
-    known = lambda word: skip_top <= word and (not num_words or word < num_words)
+    end = num_words or max((word for row in rows for word in row), default=0)  # Keras cuts it too
     result = np.empty(len(rows), object)
     for i, row in enumerate(rows):
         if oov_char is None:
-            result[i] = [word for word in row if known(word)]
+            result[i] = [word for word in row if skip_top <= word < end]
         else:
-            result[i] = [word if known(word) else oov_char for word in row]
+            result[i] = [word if skip_top <= word < end else oov_char for word in row]
     return result
