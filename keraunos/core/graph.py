@@ -411,8 +411,12 @@ class Function(Operation):
         """Compute the outputs, every node through `call(operation, *args, **kwargs)`."""
         given = jax.tree.leaves(inputs)
         known = {id(t): x for t, x in zip(self._inputs, given, strict=True)}
+        return self.run_nodes(self._nodes, known, call)
+
+    def run_nodes(self, nodes: list[Node], known: dict[int, Any], call: Callable | None = None):
+        """Compute the outputs by some of the nodes, from the tensors that are known by their id."""
         fill = lambda leaf: known[id(leaf)] if isinstance(leaf, KerasTensor) else leaf
-        for node in self._nodes:
+        for node in nodes:
             args, kwargs = jax.tree.map(fill, (node.args, node.kwargs))
             target = node.operation.fn if isinstance(node.operation, OpCall) else node.operation
             result = call(target, *args, **kwargs) if call else target(*args, **kwargs)

@@ -1,7 +1,7 @@
 """One way to read whatever `fit`, `evaluate` and `predict` are given."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax

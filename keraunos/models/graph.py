@@ -28,6 +28,7 @@ class Graph(Function):
                         f"and by calling layers on them; got {leaf!r}."
                     )
         super().__init__(inputs, outputs, name)
+        self.hosted: Any = None  # how it is cut in two, when somebody asked
         seen: set[int] = set()
         for tensor in self._inputs:
             if id(tensor) in seen:
@@ -162,12 +163,15 @@ def _fitted(value: Any, symbol: KerasTensor, name: str) -> Any:
     """`value` as the input `symbol` wants it: one axis of size 1 more or less, and its dtype."""
     check(value.shape, symbol, name)
     if value.ndim == len(symbol.shape) - 1:
-        value = ops.expand_dims(value, -1)
+        value = ops.expand_dims(value, -1) if symbol.dtype != "string" else value[..., None]
     elif value.ndim == len(symbol.shape) + 1:
-        value = ops.squeeze(value, -1)
-    if isinstance(value, KerasTensor) or value.dtype == symbol.dtype or symbol.dtype == "string":
+        value = ops.squeeze(value, -1) if symbol.dtype != "string" else value[..., 0]
+    if isinstance(value, KerasTensor) or symbol.dtype == "string":
         return value
-    cast, mask = jnp.asarray(value, symbol.dtype), masks.get_mask(value)
+    dtype = jax.dtypes.canonicalize_dtype(symbol.dtype)  # 32 bits, where 64 are asked for
+    if value.dtype == dtype:
+        return value
+    cast, mask = jnp.asarray(value, dtype), masks.get_mask(value)
     if mask is not None:
         masks.set_mask(cast, mask)
     return cast

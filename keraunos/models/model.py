@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 from keraunos import saving
 from keraunos.core import masks, naming, registry, tree
 from keraunos.core.graph import KerasTensor
 from keraunos.data.arrays import Arrays
-from keraunos.data.source import as_arrays
+from keraunos.data.source import Stream, as_arrays
 from keraunos.layers.layer import Layer, plain_shape
+from keraunos.layers.preprocessing.host import HostLayer
 from keraunos.models import graph as graphs
 from keraunos.models.graph import Graph
+from keraunos.models.hosted import Hosted, Ready
 from keraunos.models.reading import read
 from keraunos.models.summary import summary
 from keraunos.training.trainer import Trainer
@@ -63,6 +67,8 @@ class Model(Trainer):
     # Computing -----------------------------------------------------------------------------
 
     def call(self, inputs, training=None, mask=None):
+        if isinstance(inputs, Ready):
+            return self._hosted.finish(inputs)
         if self._graph is None:
             raise NotImplementedError(
                 f"{type(self).__name__} must define `call(self, inputs)`, or be made as "
@@ -74,9 +80,54 @@ class Model(Trainer):
         return self._graph.run(self._graph.fitted(inputs))
 
     def __call__(self, *args, **kwargs):
-        if self._graph is not None and args:
-            args = (self._graph.arranged(args[0]), *args[1:])
+        if self._graph is not None and args and not isinstance(args[0], Ready):
+            inputs = self._graph.arranged(args[0])
+            known = not any(isinstance(x, (KerasTensor, Tracer)) for x in jax.tree.leaves(inputs))
+            if known and self._hosted and not self._hosted.gives_strings:
+                inputs = self._hosted.prepare(as_arrays(inputs))
+            args = (inputs, *args[1:])
         return super().__call__(*args, **kwargs)
+
+    def compute_output_spec(self, *args, **kwargs):
+        if self._graph is not None and self._hosted:
+            return jax.tree.map(lambda t: KerasTensor(t.shape, t.dtype), self._symbolic_outputs)
+        return super().compute_output_spec(*args, **kwargs)
+
+    # Strings, and what else never enters a program ---------------------------------------------
+
+    @property
+    def _hosted(self) -> Hosted:
+        graph = self._known_graph("inputs")
+        if graph.hosted is None:
+            graph.hosted = Hosted(graph, _in_halves)
+        return graph.hosted
+
+    @staticmethod
+    def _read(inputs: Any) -> Any:
+        return inputs
+
+    def _prepare(self, inputs: Any) -> Ready:
+        return self._hosted.prepare(self._known_graph("inputs").arranged(inputs))
+
+    def _finish(self, ready: Ready) -> Any:
+        return self(ready)
+
+    def _begin_at(self, symbols: Any) -> None:
+        """Make the graph that starts at these inputs, if that is how the model is made."""
+
+    def _meet_strings(self, x: Any) -> None:
+        """Find out what graph there is, if it is strings that the model is called on."""
+        dtypes = jax.tree.map(lambda a: "string" if a.dtype.kind in "USTO" else a.dtype, x)
+        if self._graph is not None or "string" not in jax.tree.leaves(dtypes):
+            return
+        symbol = lambda a, dtype: KerasTensor((None, *a.shape[1:]), dtype)
+        self._begin_at(jax.tree.map(symbol, x, dtypes))
+        if self._graph is None:
+            raise TypeError(
+                f"`{self.name}` was given strings, which never enter a compiled program. Only "
+                "functional and Sequential models look them up before it: call the layers that "
+                "take strings on the data first, or make such a model of them."
+            )
 
     def compute_mask(self, inputs, previous_mask):
         return None if self._graph is not None else previous_mask
@@ -92,16 +143,28 @@ class Model(Trainer):
         return None if self._graph is None else self._graph._outputs_struct
 
     def _standard_inputs(self, x: Any) -> Any:
-        if self._graph is None or not _is_arrays(x):
+        if _is_arrays(x) and self._graph is None:
+            self._meet_strings(as_arrays(x))
+        if self._graph is None or not _is_arrays(x) or isinstance(x, Ready):
             return x
         x = self._graph.arranged(as_arrays(x))
         leaves = jax.tree.leaves(x)
         for value, symbol, name in zip(leaves, self._graph._inputs, self._graph.input_names):
             graphs.check(value.shape, symbol, name, rows_only=True)
-        return x
+        if self._hosted.gives_strings:
+            raise TypeError(
+                f"`{self.name}` gives strings, which no compiled program can: call the model "
+                "itself on the data, instead of `predict`."
+            )
+        return self._hosted.prepare(x) if self._hosted else x
 
     def _source(self, x, y=None, sample_weight=None, batch_size=None, **options) -> Any:
         data = super()._source(x, y, sample_weight, batch_size, **options)
+        if isinstance(data, Stream):
+            if self._graph is None and not self.built:
+                self._meet_strings(data.first()[0])
+            if self._graph is not None and self._hosted:
+                data.prepare = partial(self._hosted.batch, arranged=self._graph.arranged)
         if self._graph is not None and isinstance(data, Arrays):
             for symbol, name in zip(self._graph._inputs, self._graph.input_names):
                 size = symbol.shape[0]
@@ -286,6 +349,12 @@ def _shapes(structure: Any) -> Any:
     if isinstance(structure, Mapping):
         structure = jax.tree.leaves(structure)
     return jax.tree.map(lambda t: t.shape, structure)
+
+
+def _in_halves(operation: Any) -> bool:
+    """Whether the host can do a first half of an operation, and a program the second."""
+    graph = isinstance(operation, Model) and operation._graph is not None
+    return graph or isinstance(operation, HostLayer)
 
 
 def _is_arrays(x: Any) -> bool:

@@ -124,9 +124,13 @@ class Sequential(Model):
         if value is None:
             return
         shape = (None, *plain_shape(value)[1:])  # the next batch may have another size
-        self._start(InputLayer(batch_shape=shape, dtype=str(value.dtype)))
+        text = getattr(value.dtype, "kind", "") in ("U", "S", "T", "O")
+        self._start(InputLayer(batch_shape=shape, dtype="string" if text else str(value.dtype)))
         for layer in self._layers:
             self._extend(layer)
+
+    def _begin_at(self, symbols: Any) -> None:
+        self._ensure_built({"inputs": symbols})
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         if not self._layers:
@@ -139,7 +143,7 @@ class Sequential(Model):
         return input_shape
 
     def compute_output_spec(self, inputs, training=None, mask=None, **kwargs):
-        return Layer.compute_output_spec(self, inputs, training=training)
+        return super().compute_output_spec(inputs, training=training)
 
     def get_config(self) -> dict[str, Any]:
         first = [] if self._head is None or self._head.node is None else [self._head.node.operation]

@@ -15,7 +15,9 @@ from keraunos.core.fields import (
     Positive,
     fields,
     needs,
+    optional,
     owned,
+    positive,
 )
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -171,12 +173,12 @@ class MelSpectrogram(DataLayer):
 
     fft_length: Positive = 2048
     sequence_stride: Positive = 512
-    sequence_length: OptionalPositive = None
+    sequence_length: Annotated[Any, optional(positive)] = None
     window: Window = "hann"
     sampling_rate: Positive = 16000
     num_mel_bins: Positive = 128
     min_freq: float = 20.0
-    max_freq: float | None = None
+    max_freq: Any = None
     power_to_db: bool = True
     top_db: float = 80.0
     mag_exp: float = 2.0

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core import config, registry
-from keraunos.core.fields import Positive, fields, needs
+from keraunos.core.fields import Positive, fields, needs, positive
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import plain_shape
@@ -24,7 +25,8 @@ from keraunos.layers.preprocessing.host import (
     strings,
 )
 
-Mode = Annotated[str, mode_of("int", "one_hot", "multi_hot", "count")]
+_mode = mode_of("int", "one_hot", "multi_hot", "count")
+Mode = Annotated[str, _mode]
 Dense = Annotated[bool, dense]
 
 
@@ -88,7 +90,7 @@ class Normalization(DataLayer):
             return
         given = [np.asarray(v, "float32") for v in (self.input_mean, self.input_variance)]
         try:
-            self._given = [np.broadcast_to(value, sizes) for value in given]
+            self._constants = [np.broadcast_to(value, sizes) for value in given]
         except ValueError:
             raise ValueError(
                 f"{self._who} cannot spread mean={self.input_mean} and "
@@ -97,9 +99,9 @@ class Normalization(DataLayer):
 
     def _moment(self, which: int) -> jax.Array:
         self._check_built_for("mean" if which == 0 else "variance")
-        learned = self.input_mean is None
-        value = (self.adapt_mean, self.adapt_variance)[which].value if learned else None
-        return jnp.reshape(value if learned else jnp.asarray(self._given[which]), self._spread)
+        if self.input_mean is None:
+            return jnp.reshape((self.adapt_mean, self.adapt_variance)[which].value, self._spread)
+        return jnp.reshape(self._constants[which], self._spread)
 
     @property
     def mean(self) -> jax.Array:
@@ -181,7 +183,7 @@ class Discretization(DataLayer):
             raise ValueError(needs(self, "a count", "num_bins", num_bins))
         self.bin_boundaries = None if num_bins is not None else np.asarray(bin_boundaries).tolist()
         self.num_bins, self.epsilon = num_bins, epsilon
-        self.output_mode = Mode.__metadata__[0](output_mode, "output_mode", self)
+        self.output_mode = _mode(output_mode, "output_mode", self)
         self.sparse = dense(sparse, "sparse", self)
         self.reset_state()
 
@@ -263,19 +265,13 @@ def _compressed(summary: np.ndarray, share: float) -> np.ndarray:
     return np.stack([values, np.diff(shares * weights[-1], prepend=0)])
 
 
-def _hot(value, name, owner):
-    if value not in ("one_hot", "multi_hot", "count"):
-        raise ValueError(needs(owner, "one of one_hot, multi_hot, count", name, value))
-    return value
-
-
 def _tokens(value, name, owner):
     if value is None:
         raise ValueError(
             "CategoryEncoding needs `num_tokens`. If it is not known how many there are, use "
             "`IntegerLookup`, which learns it."
         )
-    return Positive.__metadata__[0](value, name, owner)
+    return positive(value, name, owner)
 
 
 @export("layers.CategoryEncoding")
@@ -289,7 +285,7 @@ class CategoryEncoding(DataLayer):
     """
 
     num_tokens: Annotated[Any, _tokens] = None
-    output_mode: Annotated[str, _hot] = "multi_hot"
+    output_mode: Annotated[str, mode_of("one_hot", "multi_hot", "count")] = "multi_hot"
     sparse: Dense = False
 
     def build(self, input_shape=None):
@@ -354,7 +350,7 @@ class Hashing(HostLayer):
     sparse: Dense = False
 
     def _prepare(self, inputs):
-        if isinstance(inputs, jax.core.Tracer):
+        if isinstance(inputs, Tracer):
             return in_python(self._bins, inputs)
         return self._bins(inputs)
 
@@ -404,7 +400,7 @@ class HashedCrossing(HostLayer):
         return features
 
     def _prepare(self, inputs):
-        if any(isinstance(x, jax.core.Tracer) for x in inputs):
+        if any(isinstance(x, Tracer) for x in inputs):
             return in_python(lambda *given: self._bins(given), *inputs)
         return self._bins(inputs)
 

@@ -54,7 +54,7 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> 47)
 
 
-def _join(u, v, by: int) -> np.ndarray:
+def _join(u, v, by) -> np.ndarray:
     a = _mix((u ^ v) * by)
     return _mix((v ^ a) * by) * by
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core import tree
 from keraunos.core.fields import needs
@@ -22,12 +23,12 @@ from keraunos.layers.layer import Layer
 Array = Any
 
 
-def mode_of(*modes: str) -> Callable:
+def mode_of(*modes: str | None) -> Callable:
     """The converter of `output_mode`."""
 
     def convert(value, name, owner):
         if value not in modes:
-            raise ValueError(needs(owner, f"one of {', '.join(modes)}", name, value))
+            raise ValueError(needs(owner, f"one of {', '.join(map(str, modes))}", name, value))
         return value
 
     return convert
@@ -119,7 +120,7 @@ def strings(value: Any, owner: Layer, encoding: str = "utf-8") -> tuple[list[str
             + (
                 ". Strings never enter a compiled program: call the layer on the data before, or "
                 "put it where a functional or Sequential model begins."
-                if isinstance(value, jax.core.Tracer)
+                if isinstance(value, Tracer)
                 else "."
             )
         )
@@ -153,7 +154,7 @@ def narrowed(array: np.ndarray) -> Any:
 
 def in_python(fn: Callable, *arrays: Array) -> Array:
     """`fn` of NumPy arrays, which gives int32 of their shape; called from programs too."""
-    if not any(isinstance(x, jax.core.Tracer) for x in arrays):
+    if not any(isinstance(x, Tracer) for x in arrays):
         return fn(*map(np.asarray, arrays))
     spec = jax.ShapeDtypeStruct(jnp.broadcast_shapes(*(x.shape for x in arrays)), jnp.int32)
     run = lambda *given: np.asarray(fn(*map(np.asarray, given)), "int32")
@@ -171,6 +172,10 @@ class DataLayer(Layer):
 
     def _read(self, inputs: Any) -> Any:
         return as_array(inputs)
+
+    def convert_weight(self, weight: Any) -> jax.Array:
+        """The value of a weight as a tensor."""
+        return jnp.asarray(weight)
 
 
 class HostLayer(DataLayer):

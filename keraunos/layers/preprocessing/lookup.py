@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core import config as settings, registry
 from keraunos.core.fields import fields, needs, one_of
@@ -277,7 +277,6 @@ class IndexLookup(HostLayer):
         depth, dtype = self._depth(), settings.floatx()
         if self.output_mode != "tf_idf":
             return encode(indices, self.output_mode, depth, dtype)
-        self._check_known()
         weights = np.zeros(depth, "float32") if self._idf is None else self._idf
         counts = encode(indices, "count", depth, dtype)
         return counts * jnp.asarray(np.pad(weights, (0, depth - len(weights))), dtype)
@@ -402,7 +401,7 @@ class StringLookup(IndexLookup):
     def call(self, inputs):
         if not self.invert:
             return super().call(inputs)
-        if isinstance(inputs, jax.core.Tracer):
+        if isinstance(inputs, Tracer):
             raise TypeError(
                 f"{self._who} gives strings, which no compiled program can: call it on what "
                 "`predict` returns."
@@ -487,7 +486,7 @@ class IntegerLookup(IndexLookup):
         if hashed or not self.num_oov_indices:
             of = lambda x: self._places(self._tokens_of(x)).reshape(np.shape(x))
             return in_python(of, inputs)
-        traced = isinstance(inputs, jax.core.Tracer)
+        traced = isinstance(inputs, Tracer)
         x = inputs if traced else np.array(self._tokens_of(inputs), "int64").reshape(inputs.shape)
         fits = [token for token in self._table if not traced or -(2**31) <= token < 2**31]
         keys = np.array(sorted(fits), x.dtype)
@@ -503,7 +502,7 @@ class IntegerLookup(IndexLookup):
             return super().call(inputs)
         self._check_known()
         table = np.array([*self.get_vocabulary(), self.oov_token], "int64")
-        places = inputs if isinstance(inputs, jax.core.Tracer) else np.asarray(inputs)
+        places = inputs if isinstance(inputs, Tracer) else np.asarray(inputs)
         known = (places >= 0) & (places < len(table) - 1)
         if isinstance(places, np.ndarray):
             return narrowed(table[np.where(known, places, -1)])

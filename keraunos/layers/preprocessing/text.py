@@ -163,8 +163,8 @@ class TextVectorization(HostLayer):
             )
         if callable(self.split):
             texts = self._standardized(texts)
-            rows = self.split(np.array(texts, dtype=np.str_))
-            rows = [strings(row, self, self.encoding)[0] for row in rows]
+            split: Any = self.split(np.array(texts, dtype=np.str_))
+            rows = [strings(row, self, self.encoding)[0] for row in split]
         elif self.split == "character":
             rows = list(map(list, self._standardized(texts)))
         else:
