@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "3.15.1+keraunos.0.1.0"  # the Keras API that this is, and our own version
 
 _PACKAGES = frozenset(
-    """activations backend callbacks config constraints data datasets dtype_policies initializers
-    layers legacy losses metrics mixed_precision models ops optimizers preprocessing random
-    regularizers saving tree utils""".split()
+    """activations applications backend callbacks config constraints data datasets dtype_policies
+    initializers layers legacy losses metrics mixed_precision models ops optimizers
+    preprocessing random regularizers saving tree utils""".split()
 )
 _NAMES = {
     "DTypePolicy": "core.dtypes",
@@ -42,6 +42,7 @@ _NAMES = {
 if TYPE_CHECKING:  # the same for editors and type checkers
     from keraunos import (
         activations as activations,
+        applications as applications,
         backend as backend,
         callbacks as callbacks,
         config as config,

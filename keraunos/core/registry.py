@@ -32,7 +32,7 @@ T = TypeVar("T")
 PACKAGES = (
     "activations", "callbacks", "constraints", "distribution", "dtype_policies", "initializers",
     "layers", "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules",
-    "quantizers", "random", "regularizers",
+    "quantizers", "random", "regularizers", "applications",
 )  # fmt: skip
 
 _FUNCTIONS = ("activations", "losses", "metrics", "ops", "initializers", "layers", "callbacks")
@@ -50,7 +50,14 @@ _shared: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar(
 )
 
 # Classes that files of Keras name by a private path.
-_PRIVATE = {"Functional": ("keras.src.models.functional", "Functional")}
+_PRIVATE = {
+    "Functional": ("keras.src.models.functional", "Functional"),
+    "applications.LayerScale": ("keras.src.applications.convnext", "LayerScale"),
+    "applications.CustomScaleLayer": (
+        "keras.src.applications.inception_resnet_v2",
+        "CustomScaleLayer",
+    ),
+}
 
 
 def export(path: str, *aliases: str) -> Callable[[T], T]:

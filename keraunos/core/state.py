@@ -85,7 +85,9 @@ class Variable:
         )
         if kwargs:
             raise TypeError(f"Variable() got unexpected arguments: {', '.join(kwargs)}.")
-        with jax.ensure_compile_time_eval():  # a real array, even while a graph is being traced
+        # A real array, even while a graph is being traced; elsewhere, it only compiles more.
+        traced = isinstance(jnp.zeros(()), Tracer)
+        with jax.ensure_compile_time_eval() if traced else contextlib.nullcontext():
             self._array = _initial(initializer, shape, dtype)
         self.shape = self._array.shape
         self.dtype = self._array.dtype.name

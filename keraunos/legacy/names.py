@@ -65,6 +65,10 @@ _MOVED = {
         backend.common backend.cntk_backend backend.load_backend backend.tensorflow_backend
         backend.theano_backend backend_config""",
     "config": "backend.config",
+    "applications.mobilenet_v2": "applications.mobilenetv2",
+    "applications.mobilenet_v3": "applications.mobilenetv3",
+    "applications.resnet_v2": "applications.resnetv2",
+    "applications": "applications.resnet_common applications.resnext",
 }
 MODULES: dict[str, tuple[str, ...]] = {
     module: tuple("" if home == "keras" else home for home in homes.split())
@@ -204,7 +208,7 @@ TENSORFLOW: dict[str, str] = {
     "config": "`jax.devices()` to look at devices, `keras.distribution` to use several",
     "constant": "`keras.ops.convert_to_tensor`",
     "convert_to_tensor": "`keras.ops.convert_to_tensor`",
-    "data": "arrays, generators or a `keras.utils.PyDataset`, all of which `fit` takes",
+    "data": "`keraunos.data.Dataset`, or arrays and generators, all of which `fit` takes",
     "device": "`keras.device`",
     "distribute": "`keras.distribution`",
     "executing_eagerly": "nothing: code outside of `fit` runs at once",
