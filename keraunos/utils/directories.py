@@ -200,7 +200,8 @@ def audio_dataset_from_directory(
 
     return _datasets(
         _SOUNDS, directory, labels, label_mode, class_names, batch_size, shuffle, seed,
-        validation_split, subset, follow_links, verbose, read, batch="padded_batch",
+        validation_split, subset, follow_links, verbose, read,
+        batch="batch" if ragged else "padded_batch",
     )  # fmt: skip
 
 
@@ -266,8 +267,8 @@ def _check(kind: _Kind, labels: Any, label_mode: Any, class_names: Any) -> None:
     if isinstance(labels, str) and labels != "inferred":
         raise ValueError(
             f"{kind.article}`labels` argument should be a list/tuple of integer labels, of the "
-            f"same size as the number of {kind.one} files in the target directory. If you wish to infer "
-            "the labels from the subdirectory names in the target directory, pass "
+            f"same size as the number of {kind.one} files in the target directory. If you wish to "
+            "infer the labels from the subdirectory names in the target directory, pass "
             '`labels="inferred"`. If you wish to get a dataset that only contains '
             f"{kind.contents} (no labels), pass `labels=None`. Received: labels={labels}"
         )
