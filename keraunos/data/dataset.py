@@ -440,8 +440,9 @@ class Cut:
         """The elements of an epoch; if it follows the one before, from where that ended."""
         if number != self._next or start:
             self._rest = self.dataset.epoch(0, number * self.steps + start)
+        self._next = None  # where it stands is known only at the end
+        yield from itertools.islice(self._rest, self.steps - start)
         self._next = number + 1
-        return itertools.islice(self._rest, self.steps - start)
 
 
 _NOTHING = object()
