@@ -112,3 +112,22 @@ def test_an_archive_that_reaches_outside(tmp_path, site):
     with pytest.raises(tarfile.OutsideDestinationError):
         utils.get_file("evil", f"{site}/evil.tar", cache_dir=tmp_path / "c", extract=True)
     assert not (tmp_path / "c" / "outside.txt").exists()
+
+
+def test_archives_that_reach_outside_by_other_ways(tmp_path, site):
+    get = lambda name: utils.get_file(
+        name, f"{site}/{name}.x", cache_dir=tmp_path / "c", extract=True
+    )
+    with zipfile.ZipFile(tmp_path / "site" / "slip.x", "w") as file:
+        file.writestr("../../outside.txt", "evil")
+    folder = pathlib.Path(get("slip"))
+    assert [p.name for p in folder.rglob("*")] == ["outside.txt"]  # kept within
+    for name, target in (("up", "../../.."), ("root", "/tmp")):
+        with tarfile.open(tmp_path / "site" / f"{name}.x", "w") as file:
+            link = tarfile.TarInfo("link")
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            file.addfile(link)
+        with pytest.raises(tarfile.FilterError):
+            get(name)
+        assert not (tmp_path / "c" / "datasets" / name).exists()
+    assert not list(tmp_path.glob("**/outside.txt"))[1:]
