@@ -32,7 +32,7 @@ T = TypeVar("T")
 PACKAGES = (
     "activations", "callbacks", "constraints", "distribution", "dtype_policies", "initializers",
     "layers", "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules",
-    "quantizers", "random", "regularizers", "applications",
+    "quantizers", "random", "regularizers", "applications", "utils",
 )  # fmt: skip
 
 _FUNCTIONS = ("activations", "losses", "metrics", "ops", "initializers", "layers", "callbacks")
@@ -57,6 +57,10 @@ _PRIVATE = {
         "keras.src.applications.inception_resnet_v2",
         "CustomScaleLayer",
     ),
+    **{
+        f"layers.{name}": ("keras.src.layers.preprocessing.feature_space", name)
+        for name in ("Cross", "Feature", "TFDIdentity")
+    },
 }
 
 

@@ -73,7 +73,8 @@ class Hosted:
         halves = []
         for node in self.cut:
             args, kwargs = _filled(node, known)
-            halves.append(node.operation._prepare(node.operation._read(*args, **kwargs)))
+            layer: Any = node.operation
+            halves.append(layer._prepare(layer._read(*args, **kwargs)))
         return Ready((*(known[id(t)] for t in self.starts), *halves))
 
     def finish(self, ready: Ready) -> Any:
@@ -81,7 +82,8 @@ class Hosted:
         count = len(self.starts)
         known = {id(t): x for t, x in zip(self.starts, ready.values)}
         for node, half in zip(self.cut, ready.values[count:], strict=True):
-            outputs = jax.tree.leaves(node.operation._finish(half))
+            layer: Any = node.operation
+            outputs = jax.tree.leaves(layer._finish(half))
             known |= {id(t): x for t, x in zip(node.outputs, outputs, strict=True)}
         return self.graph.run_nodes(self.after, known)
 

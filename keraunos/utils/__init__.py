@@ -36,6 +36,7 @@ from keraunos.utils.directories import (
     image_dataset_from_directory,
     text_dataset_from_directory,
 )
+from keraunos.utils.feature_space import FeatureSpace
 from keraunos.utils.files import get_file
 from keraunos.utils.graphs import get_source_inputs
 from keraunos.utils.images import array_to_img, img_to_array, load_img, save_img
@@ -45,6 +46,7 @@ from keraunos.utils.windows import split_dataset, timeseries_dataset_from_array
 __all__ = [
     "Config",
     "CustomObjectScope",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "array_to_img",
