@@ -152,6 +152,24 @@ ATTENTION = [
     row("AdditiveAttention", [(2, 5, 3), (2, 4, 3)], {"unknown": (1,)}),
 ]
 
+EXACT = {"half": False}  # places and their counts
+PREPROCESSING = [
+    row("Normalization", (2, 5, 3), LAST),
+    row("Normalization", (2, 5, 3), {"unknown": False}, axis=(1, 2), mean=0.5, variance=2.0),
+    row("Discretization", (2, 5), EXACT, bin_boundaries=[0.0, 1.0]),
+    row("Discretization", (2, 5), bin_boundaries=[0.0, 1.0], output_mode="one_hot"),
+    row("CategoryEncoding", (2, 5), INT, num_tokens=3, output_mode="count"),
+    row("CategoryEncoding", (2, 1), INT | {"unknown": False}, num_tokens=3, output_mode="one_hot"),
+    row("Hashing", (2, 5), INT | EXACT, num_bins=3),
+    row("Hashing", (2, 5), INT, num_bins=3, output_mode="multi_hot", salt=1, mask_value=0),
+    row("HashedCrossing", [(2, 1), (2, 1)], INT | EXACT | {"unknown": False}, num_bins=3),
+    row("IntegerLookup", (2, 5), INT | EXACT, vocabulary=[2, 0]),
+    row("IntegerLookup", (2, 5), INT | EXACT, vocabulary=[2], output_mode="multi_hot"),
+    row("STFTSpectrogram", (2, 9, 2), LAST, frame_length=4),
+    row("MelSpectrogram", (2, 24), fft_length=8, sequence_stride=4, num_mel_bins=2,
+        sampling_rate=80),
+]  # fmt: skip
+
 TABLE = [
     *CORE,
     *ACTIVATION,
@@ -162,6 +180,7 @@ TABLE = [
     *RECURRENT,
     *WRAPPERS,
     *ATTENTION,
+    *PREPROCESSING,
 ]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 
