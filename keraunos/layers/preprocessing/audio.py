@@ -105,7 +105,7 @@ class STFTSpectrogram(Layer):
 
     def _windowed(self) -> np.ndarray:
         length = self.frame_length
-        if self.window is None:
+        if self.window is None or length == 1:
             return np.ones(length)
         if isinstance(self.window, str):
             mean, height = _WINDOWS[self.window]

@@ -9,6 +9,7 @@ from jax.core import Tracer
 
 from keraunos.core import config, registry
 from keraunos.core.fields import Positive, fields, needs, positive
+from keraunos.core.listed import as_numpy
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import plain_shape
@@ -120,6 +121,8 @@ class Normalization(DataLayer):
         count, mean, squares = 0, np.zeros(()), np.zeros(())  # Chan et al., 1979: merging moments
         for batch in batches(data):
             x = np.asarray(batch, "float64")
+            if not x.size:
+                continue
             if not self.built:
                 self.build(x.shape)
             axes = tuple(i for i in range(x.ndim) if i not in self._kept)
@@ -318,7 +321,7 @@ Salt = Annotated[Any, _salt]
 
 def words(value: Any, owner: HostLayer) -> tuple[list[bytes], tuple]:
     """Strings, or integers as they are written, as bytes; and their shape."""
-    array = np.asarray(value)
+    array = as_numpy(value)
     if array.dtype.kind in "iu":
         return [b"%d" % n for n in array.ravel().tolist()], array.shape
     if array.dtype.kind in "fbc":
@@ -390,12 +393,16 @@ class HashedCrossing(HostLayer):
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
             raise ValueError(f"{self._who} crosses a list of at least two arrays, got {inputs!r}.")
         features = [as_array(feature) for feature in inputs]
-        shapes = {plain_shape(feature) for feature in features}
-        plain = {shape[1:] for shape in shapes}
-        if len(plain) > 1 or not plain <= {(), (1,)} or len({len(s) for s in shapes}) > 1:
+        shapes = [plain_shape(feature) for feature in features]
+        known = {shape[:1] for shape in shapes if shape[:1] != (None,)}
+        if (
+            len({shape[1:] for shape in shapes}) > 1
+            or shapes[0][1:] not in ((), (1,))
+            or len(known) > 1
+        ):
             raise ValueError(
                 f"{self._who} needs arrays of one shape, (), (batch,) or (batch, 1); got "
-                f"{', '.join(map(str, map(plain_shape, features)))}."
+                f"{', '.join(map(str, shapes))}."
             )
         return features
 

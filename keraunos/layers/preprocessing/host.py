@@ -18,6 +18,7 @@ from jax.core import Tracer
 from keraunos.core import tree
 from keraunos.core.fields import needs
 from keraunos.core.graph import KerasTensor, abstract
+from keraunos.core.listed import as_numpy
 from keraunos.layers.layer import Layer
 
 Array = Any
@@ -64,8 +65,6 @@ def encode(indices: Array, mode: str, depth: int, dtype: str, weights: Array = N
     else:
         add = lambda at, by: jnp.zeros(depth, dtype).at[at].add(by, mode="drop")
     weights = jnp.ones((), dtype) if weights is None else jnp.asarray(weights, dtype)
-    if weights.ndim == 1 < indices.ndim:  # one for each sample
-        weights = weights[:, None]
     by = jnp.broadcast_to(weights, indices.shape)
     return jnp.vectorize(add, signature="(n),(n)->(d)")(indices, by)
 
@@ -77,31 +76,32 @@ def as_array(value: Any) -> Any:
     """Lists, scalars and columns of tables as NumPy arrays; tensors as they are."""
     if isinstance(value, (KerasTensor, jax.Array, np.ndarray)):
         return value
-    return np.asarray(value)
+    return as_numpy(value)
 
 
-def batches(data: Any, steps: int | None = None, who: str = "adapt") -> Iterator[Array]:
+def batches(data: Any, steps: int | None = None) -> Iterator[Array]:
     """The batches of `data`, each an array: an array or a list is one batch.
 
     Anything else that can be iterated over, or that has a length and items by number, gives
     batches; at most `steps` of them are taken.
     """
-    if isinstance(data, (str, bytes)) or hasattr(data, "__array__"):
-        parts: Iterable = [data]
-    elif isinstance(data, (list, tuple)):
-        parts = data if _ragged(data) else [data]
-    elif hasattr(data, "__iter__") or hasattr(data, "__next__"):
-        parts = data
+    plain = isinstance(data, (str, bytes)) or hasattr(data, "__array__")
+    listed = isinstance(data, (list, tuple))
+    if plain or (listed and not _ragged(data)):
+        yield as_array(data)
+        return
+    if listed or hasattr(data, "__iter__") or hasattr(data, "__next__"):
+        parts: Iterable = data
     elif hasattr(data, "__len__") and hasattr(data, "__getitem__"):
         parts = (data[i] for i in range(len(data)))
     else:
         raise TypeError(
-            f"`{who}` needs an array, a list or an iterable of batches, got {type(data).__name__}."
+            f"`adapt` needs an array, a list or an iterable of batches, got {type(data).__name__}."
         )
     for part in itertools.islice(parts, steps):
-        if isinstance(part, dict) or (isinstance(part, tuple) and parts is not data):
+        if isinstance(part, (dict, tuple)):
             raise ValueError(
-                f"`{who}` needs batches of inputs alone, got a {type(part).__name__}. Give it "
+                f"`adapt` needs batches of inputs alone, got a {type(part).__name__}. Give it "
                 "the inputs, as `(x for x, y in data)` does."
             )
         yield as_array(part)
@@ -114,16 +114,15 @@ def _ragged(data: Any) -> bool:
 
 def strings(value: Any, owner: Layer, encoding: str = "utf-8") -> tuple[list[str], tuple]:
     """The strings of an array, in a row, and its shape. Bytes are decoded."""
-    if isinstance(value, jax.Array) or (array := np.asarray(value)).dtype.kind not in "USTO":
+    if isinstance(value, Tracer):
         raise TypeError(
-            f"{owner._who} needs strings, got {getattr(value, 'dtype', type(value).__name__)}"
-            + (
-                ". Strings never enter a compiled program: call the layer on the data before, or "
-                "put it where a functional or Sequential model begins."
-                if isinstance(value, Tracer)
-                else "."
-            )
+            f"{owner._who} needs strings, got {value.dtype}. Strings never enter a compiled "
+            "program: call the layer on the data before, or put it where a functional or "
+            "Sequential model begins."
         )
+    array = as_numpy(value)
+    if array.size and array.dtype.kind not in "USTO":
+        raise TypeError(f"{owner._who} needs strings, got {array.dtype}.")
     flat = array.ravel().tolist()
     if set(map(type, flat)) <= {str}:
         return flat, array.shape

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from keraunos.core import config as settings, registry
 from keraunos.core.fields import fields, needs, one_of
 from keraunos.core.graph import KerasTensor
+from keraunos.core.listed import as_numpy
 from keraunos.core.registry import export
 from keraunos.layers.preprocessing import hashing
 from keraunos.layers.preprocessing.features import Dense, Salt
@@ -201,7 +202,7 @@ class IndexLookup(HostLayer):
 
     def update_state(self, data: Any) -> None:
         """Count the tokens of a batch, whose first axis is that of the documents."""
-        array = np.atleast_1d(np.asarray(data))
+        array = np.atleast_1d(as_numpy(data))
         tokens = self._tokens_of(array)
         width = max(1, array.size // max(len(array), 1))
         self._count(tokens, (tokens[i : i + width] for i in range(0, len(tokens), width)))

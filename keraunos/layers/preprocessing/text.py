@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from keraunos.core.fields import OptionalPositive, fields, needs
+from keraunos.core.listed import as_numpy
 from keraunos.core.registry import export
 from keraunos.layers.preprocessing.features import Dense
 from keraunos.layers.preprocessing.host import HostLayer, batches, mode_of, strings
@@ -132,7 +133,7 @@ class TextVectorization(HostLayer):
 
     def update_state(self, data: Any) -> None:
         """Count the tokens of a batch of texts."""
-        rows, _ = self._rows(np.asarray(data))
+        rows, _ = self._rows(as_numpy(data))
         self._lookup_layer._count(itertools.chain.from_iterable(rows), rows)
 
     def finalize_state(self) -> None:
