@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from keraunos.core.listed import as_numpy
 from keraunos.data.arrays import Arrays, standard
 from keraunos.data.dataset import INFINITE_CARDINALITY, Cut, Dataset
 from keraunos.data.pydataset import Items
@@ -256,7 +257,7 @@ def as_arrays(part: Any) -> Any:
 def _array(value) -> np.ndarray:
     if isinstance(value, jax.Array):
         return value  # type: ignore[return-value]
-    array = np.asarray(value)
+    array = as_numpy(value)
     return array[:, None] if array.ndim == 0 else array
 
 
