@@ -4,6 +4,10 @@ from keraunos.utils.files import get_file
 
 BASE = "https://storage.googleapis.com/"
 KERNELS = "_weights_tf_dim_ordering_tf_kernels"
+CLASSES = (
+    "download.tensorflow.org/data/imagenet_class_index.json",
+    "c2c37ea517e94d9795004a39431a14cb",
+)
 
 # The MD5 or SHA-256 of a file, and that of the file without top; Keras compares with the same.
 # There are none for MobileNet 1 and 2: only https and the loader, which refuses all that does
@@ -80,19 +84,11 @@ def weights(stem: str, include_top: bool, no_top: str = "_notop") -> str:
     name = stem.rpartition("/")[2]
     sums = _table().get(name.removesuffix(KERNELS))
     ending = ".h5" if include_top else f"{no_top}.h5"
-    return get_file(
-        f"{name}{ending}",
-        f"{BASE}{stem}{ending}",
-        cache_subdir="models",
-        file_hash=sums and sums[not include_top],
-    )
+    checksum = sums and sums[not include_top]
+    return get_file(None, f"{BASE}{stem}{ending}", cache_subdir="models", file_hash=checksum)
 
 
 def class_index() -> str:
     """Download the names of ImageNet's classes, unless they are there already; the path."""
-    return get_file(
-        "imagenet_class_index.json",
-        f"{BASE}download.tensorflow.org/data/imagenet_class_index.json",
-        cache_subdir="models",
-        file_hash="c2c37ea517e94d9795004a39431a14cb",
-    )
+    path, checksum = CLASSES
+    return get_file(None, f"{BASE}{path}", cache_subdir="models", file_hash=checksum)
