@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 from keraunos.callbacks.callback import Callback, History, LambdaCallback
 from keraunos.callbacks.callback_list import CallbackList
 from keraunos.callbacks.checkpoints import ModelCheckpoint
+from keraunos.callbacks.ema import SwapEMAWeights
 from keraunos.callbacks.monitors import (
     EarlyStopping,
     LearningRateScheduler,
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from keraunos.callbacks.orbax import OrbaxCheckpoint
 from keraunos.callbacks.progress import ProgbarLogger
+from keraunos.callbacks.tensorboard import TensorBoard
 from keraunos.callbacks.writers import CSVLogger, RemoteMonitor
 from keraunos.core.past import names_of
 
@@ -24,9 +27,12 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "OrbaxCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",
+    "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 

@@ -13,8 +13,94 @@ from keraunos.core import console, registry
 from keraunos.core.fields import did_you_mean
 
 
+class Saver(Monitor):
+    """Base class of callbacks that save: says when.
+
+    Args:
+        save_freq: "epoch", or a number of batches.
+        save_best_only: Whether only a model that beats all before it is saved.
+        initial_value_threshold: What the first model has to beat.
+    """
+
+    period: int = 1  # epochs
+
+    def __init__(
+        self,
+        monitor: str,
+        verbose: int,
+        save_best_only: bool,
+        mode: str,
+        save_freq: Any,
+        initial_value_threshold: float | None,
+    ):
+        super().__init__(monitor, mode)
+        self.best, self.verbose = initial_value_threshold, verbose
+        self.save_best_only, self.save_freq = save_best_only, save_freq
+        if save_freq != "epoch" and not isinstance(save_freq, (int, np.integer)):
+            raise ValueError(
+                f"Unrecognized save_freq: {save_freq}. "
+                "Expected save_freq are 'epoch' or integer values"
+            )
+        self.every = math.inf if save_freq == "epoch" else 0.0
+        self._epoch = self._since_saved = self._epochs_since_saved = 0
+        self._batches, self._last_batch = 0, -1
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._epoch, self._last_batch = epoch, -1
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self.save_freq == "epoch":
+            return
+        self._since_saved += batch - self._last_batch
+        self._batches += batch - self._last_batch
+        self._last_batch = batch
+        if self._since_saved >= self.save_freq:
+            self._since_saved = 0
+            self._consider(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if self.save_freq != "epoch":
+            return
+        self._epochs_since_saved += 1
+        if self._epochs_since_saved >= self.period:
+            self._epochs_since_saved = 0
+            self._consider(None, logs)
+
+    def _consider(self, batch: int | None, logs: dict | None) -> None:
+        """Save the model if that is wanted now."""
+        raise NotImplementedError
+
+    def _is_wanted(self, logs: dict, path: str) -> bool:
+        if not self.save_best_only:
+            self._say(f"saving model to {path}")
+            return True
+        value = logs.get(self.monitor)
+        if value is None:
+            warnings.warn(f"Can save best model only with {self.monitor} available.", stacklevel=5)
+            return True
+        if np.ndim(value):
+            warnings.warn(
+                "Can save best model only when `monitor` is a scalar value. "
+                f"Received: {value}. Falling back to `save_best_only=False`.",
+                stacklevel=5,
+            )
+            return True
+        self.decide_direction(logs)
+        if not self.improved(value, self.best):
+            self._say(f"{self.monitor} did not improve from {self.best:.5f}")
+            return False
+        before = None if self.best is None else f"{self.best:.5f}"
+        self._say(f"{self.monitor} improved from {before} to {value:.5f}, saving model to {path}")
+        self.best = value
+        return True
+
+    def _say(self, text: str) -> None:
+        if self.verbose > 0:
+            console.say(f"\nEpoch {self._epoch + 1}: {text}")
+
+
 @registry.export("callbacks.ModelCheckpoint")
-class ModelCheckpoint(Monitor):
+class ModelCheckpoint(Saver):
     """Save the model, or its weights, after every epoch or every so many batches.
 
     Args:
@@ -41,20 +127,13 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: float | None = None,
         **kwargs: Any,
     ):
-        super().__init__(monitor, mode)
-        self.best, self.verbose = initial_value_threshold, verbose
-        self.filepath = os.fspath(filepath)
-        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
-        self.save_freq, self.period = save_freq, kwargs.pop("period", 1)
+        super().__init__(monitor, verbose, save_best_only, mode, save_freq, initial_value_threshold)
+        self.filepath, self.save_weights_only = os.fspath(filepath), save_weights_only
+        self.period = kwargs.pop("period", 1)
         kwargs.pop("options", None)
         for name in kwargs:
             hint = did_you_mean(name, ("filepath", "monitor", "save_best_only", "save_freq"))
             raise TypeError(f"ModelCheckpoint() got an unexpected argument {name!r}{hint}")
-        if save_freq != "epoch" and not isinstance(save_freq, (int, np.integer)):
-            raise ValueError(
-                f"Unrecognized save_freq: {save_freq}. "
-                "Expected save_freq are 'epoch' or integer values"
-            )
         if save_weights_only and not self.filepath.endswith(".weights.h5"):
             raise ValueError(
                 "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided "
@@ -66,29 +145,6 @@ class ModelCheckpoint(Monitor):
                 "The filepath provided must end in `.keras` (Keras model format). Received: "
                 f"filepath={self.filepath}"
             )
-        self.every = math.inf if save_freq == "epoch" else 0.0
-        self._epoch = self._since_saved = self._epochs_since_saved = 0
-        self._last_batch = -1
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._epoch, self._last_batch = epoch, -1
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self.save_freq == "epoch":
-            return
-        self._since_saved += batch - self._last_batch
-        self._last_batch = batch
-        if self._since_saved >= self.save_freq:
-            self._since_saved = 0
-            self._consider(batch, logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if self.save_freq != "epoch":
-            return
-        self._epochs_since_saved += 1
-        if self._epochs_since_saved >= self.period:
-            self._epochs_since_saved = 0
-            self._consider(None, logs)
 
     def _consider(self, batch: int | None, logs: dict | None) -> None:
         """Save the model if that is wanted now."""
@@ -108,30 +164,6 @@ class ModelCheckpoint(Monitor):
         )
         self._say(f"finished saving model to {path}")
 
-    def _is_wanted(self, logs: dict, path: str) -> bool:
-        if not self.save_best_only:
-            self._say(f"saving model to {path}")
-            return True
-        value = logs.get(self.monitor)
-        if value is None:
-            warnings.warn(f"Can save best model only with {self.monitor} available.", stacklevel=5)
-            return True
-        if np.ndim(value):
-            warnings.warn(
-                "Can save best model only when `monitor` is a scalar value. "
-                f"Received: {value}. Falling back to `save_best_only=False`.",
-                stacklevel=5,
-            )
-            return True
-        self.decide_direction(logs)
-        if not self.improved(value, self.best):
-            self._say(f"{self.monitor} did not improve from {self.best:.5f}")
-            return False
-        before = None if self.best is None else f"{self.best:.5f}"
-        self._say(f"{self.monitor} improved from {before} to {value:.5f}, saving model to {path}")
-        self.best = value
-        return True
-
     def _path(self, batch: int | None, logs: dict) -> str:
         places = {"epoch": self._epoch + 1} | ({} if batch is None else {"batch": batch + 1})
         try:
@@ -140,7 +172,3 @@ class ModelCheckpoint(Monitor):
             raise KeyError(
                 f'Failed to format this callback filepath: "{self.filepath}". Reason: {error}'
             ) from None
-
-    def _say(self, text: str) -> None:
-        if self.verbose > 0:
-            console.say(f"\nEpoch {self._epoch + 1}: {text}")

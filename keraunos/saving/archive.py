@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keraunos.core import registry
-from keraunos.saving import h5, weights
+from keraunos.saving import h5, orbax, weights
 from keraunos.saving.files import as_path, magic, may_write, replaced
 
 # The version of Keras whose format and whose names of classes we write.
@@ -92,7 +92,7 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Any:
-    """Read a model that `save_model`, or Keras, wrote.
+    """Read a model that `save_model`, or Keras, wrote; or the last checkpoint in Orbax's folder.
 
     Args:
         custom_objects: Classes and functions of yours that the file names.
@@ -107,6 +107,8 @@ def load_model(
     ):
         if path.is_file() and magic(path) == "hdf5":
             return _load_old(path, compile)
+        if path.is_dir() and (step := orbax.find(path)):
+            return orbax.load_model(step, compile)
         return _load(path, compile)
 
 
@@ -185,7 +187,7 @@ def save_weights(
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-    """Read weights that `save_weights` or `save_model`, or Keras, wrote.
+    """Read weights that `save_weights`, `save_model`, `OrbaxCheckpoint` or Keras wrote.
 
     All or nothing: if the file and the model differ, an error lists where.
 
@@ -197,6 +199,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     by_name = kwargs.pop("by_name", False)
     if kwargs:
         raise TypeError(f"load_weights() got an unexpected argument {next(iter(kwargs))!r}.")
+    if path.is_dir() and not by_name and (step := orbax.find(path)):
+        orbax.load_weights(model, step, skip_mismatch)
+        return
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     kind = magic(path)
