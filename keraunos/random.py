@@ -84,6 +84,11 @@ def set_random_seed(seed: int) -> None:
     _global.clear()
 
 
+def global_variables() -> list[Variable]:
+    """The position of the stream that functions without a seed draw from, if they did."""
+    return [generator.state for generator in _global]
+
+
 def _next_of_process() -> jax.Array:
     if not _global:
         _global.append(SeedGenerator(name="global_seed_generator"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keraunos.core import registry
+from keraunos.core import plain, registry
 
 
 @registry.export("callbacks.Callback")
@@ -39,6 +39,18 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Called before a run, with the model."""
         self._model = model
+
+    def get_run_state(self) -> dict[str, Any]:
+        """What `set_run_state` needs for a run to go on as if it had not been left.
+
+        By default, all attributes that hold plain data: numbers, text, arrays, and nests of them.
+        """
+        return plain.part({k: v for k, v in vars(self).items() if k not in ("params", "_model")})
+
+    def set_run_state(self, state: dict[str, Any]) -> None:
+        """Remember again what `get_run_state` said in a run that was left; after the hooks
+        that begin the training, and the epoch if it is entered in the middle."""
+        vars(self).update(state)
 
     def on_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Another name of `on_train_batch_begin`."""

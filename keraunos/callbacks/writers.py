@@ -25,36 +25,34 @@ class CSVLogger(Callback):
     def __init__(self, filename: Any, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
-        self._file: Any = None
-        self._writer: csv.DictWriter | None = None
+        self._size = 0  # of what stays in the file
+        self._names: list[str] | None = None  # of the columns
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        known = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename)
-        self._has_header = bool(known)
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
-        self._writer = None
+        with open(self.filename, "a") as file:  # an error comes now, not after an epoch
+            self._size = file.tell() if self.append else 0
+        self._names = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        if self._writer is None:
+        has_header = self._names is not None or self._size > 0
+        if self._names is None:
             names = sorted(logs)
             if not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]  # validation may come later
-            self._writer = csv.DictWriter(
-                self._file,
-                ["epoch", *names],
-                restval="NA",
-                extrasaction="ignore",
-                delimiter=self.sep,
+            self._names = ["epoch", *names]
+        with open(self.filename, "a", newline="") as file:
+            file.truncate(self._size)  # a run that goes on keeps what is there
+            writer = csv.DictWriter(
+                file, self._names, restval="NA", extrasaction="ignore", delimiter=self.sep
             )
-            if not self._has_header:
-                self._writer.writeheader()
-        self._writer.writerow({"epoch": epoch, **{k: _cell(v) for k, v in logs.items()}})
-        self._file.flush()
+            if not has_header:
+                writer.writeheader()
+            writer.writerow({"epoch": epoch, **{k: _cell(v) for k, v in logs.items()}})
+            self._size = file.tell()
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self._file.close()
-        self._writer = None
+    def get_run_state(self) -> dict[str, Any]:
+        return {"_size": self._size, "_names": self._names}
 
 
 def _cell(value: Any) -> Any:

@@ -61,8 +61,11 @@ class Arrays:
     def catch_up(self, epochs: int, batches: int) -> None:
         """Be as if so many epochs, of so many batches in all, had been read."""
 
-    def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, int]]:
-        """Pairs `(feed, number of steps)` from batch `start` on: full ones, then the rest."""
+    def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, range]]:
+        """Pairs `(feed, its steps)` from batch `start` on: full batches, then the rest.
+
+        A feed has the shape of a whole pass, wherever it is entered: programs see no difference.
+        """
         length = self.num_batches or 0
         at, end = epoch * length + start, (epoch + 1) * length
         while at < end:
@@ -71,15 +74,14 @@ class Arrays:
             yield from self._part(self.order(number), first, first + count)
             at += count
 
-    def _part(self, order: np.ndarray, first: int, end: int) -> Iterator[tuple[Any, int]]:
+    def _part(self, order: np.ndarray, first: int, end: int) -> Iterator[tuple[Any, range]]:
         """The batches `first` to `end` of a pass."""
-        size = self.batch_size
-        full = min(end, self.size // size)
-        if full > first:
-            rows = order[first * size : full * size].reshape(full - first, size)
-            yield (self.on_device(), jnp.asarray(rows)), full - first
+        size, full = self.batch_size, self.size // self.batch_size
+        if first < min(end, full):
+            rows = order[: full * size].reshape(full, size)
+            yield (self.on_device(), jnp.asarray(rows)), range(first, min(end, full))
         if end > full:
-            yield (self.on_device(), jnp.asarray(order[None, full * size :])), 1
+            yield (self.on_device(), jnp.asarray(order[None, full * size :])), range(1)
 
     @staticmethod
     def pick(feed: Any, step: Any) -> Any:

@@ -1,5 +1,6 @@
 """One way to read whatever `fit`, `evaluate` and `predict` are given."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,7 +53,7 @@ class Stream:
     def _epoch(self, epoch: int, start: int) -> Iterator:
         if self._iterator is not None:
             whole = itertools.chain(self._drain(), self._iterator)
-            whole = itertools.islice(whole, start, None)
+            _exhaust(itertools.islice(whole, start))
         else:
             self._ahead.clear()
             whole = self._fresh(epoch, start)
@@ -78,23 +79,37 @@ class Stream:
         while self._ahead:
             yield self._ahead.pop(0)
 
-    def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, int]]:
-        """Pairs `(stack, number of batches in it)`, from batch `start` of an epoch on."""
+    def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, range]]:
+        """Pairs `(stack, its batches)`, from batch `start` of an epoch on.
+
+        Stacks have room for as many batches as can be, so that programs see one shape.
+        """
         held: list = []
         for batch in self._epoch(epoch, start):
             if held and _shapes(batch) != _shapes(held[0]):
-                yield _stacked(held)
+                yield self._stacked(held)
                 held = []
             held.append(batch)
             if len(held) >= self._room(batch):
-                yield _stacked(held)
+                yield self._stacked(held)
                 held = []
         if held:
-            yield _stacked(held)
+            yield self._stacked(held)
+
+    def _stacked(self, batches: list) -> tuple[Any, range]:
+        room = self._room(batches[0])
+
+        def stack(*leaves):
+            stacked = np.empty((room, *leaves[0].shape), leaves[0].dtype)
+            np.stack(leaves, out=stacked[: len(leaves)])
+            return stacked
+
+        return jax.tree.map(stack, *batches), range(len(batches))
 
     def _room(self, batch) -> int:
         weight = sum(leaf.nbytes for leaf in jax.tree.leaves(batch))
-        return max(1, min(self.most, STACK_BYTES // max(weight, 1)))
+        most = min(self.most, self.num_batches or self.most)
+        return max(1, min(most, STACK_BYTES // max(weight, 1)))
 
     @staticmethod
     def pick(feed: Any, step: Any) -> Any:
@@ -103,8 +118,8 @@ class Stream:
             lambda leaf: jax.lax.dynamic_index_in_dim(leaf, step, keepdims=False), feed
         )
 
-    def first(self) -> Any:
-        """A batch to learn shapes and dtypes from; it is not lost."""
+    @functools.cached_property
+    def _sample(self) -> Any:
         if self._iterator is None:
             batch = next(self._fresh(0), None)
         else:
@@ -113,7 +128,11 @@ class Stream:
             batch = self._ahead[0] if self._ahead else None
         if batch is None:
             raise ValueError("The data is empty: it gave no batch.")
-        return jax.tree.map(standard, self.prepare(batch))
+        return batch
+
+    def first(self) -> Any:
+        """A batch to learn shapes and dtypes from; it is not lost."""
+        return jax.tree.map(standard, self.prepare(self._sample))
 
 
 def _exhaust(batches: Iterator) -> None:
@@ -128,10 +147,6 @@ def as_tuple(batch: Any) -> tuple:
 
 def _shapes(batch) -> list:
     return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch)]
-
-
-def _stacked(batches: list) -> tuple[Any, int]:
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *batches), len(batches)
 
 
 def source(

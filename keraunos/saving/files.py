@@ -19,12 +19,12 @@ def replaced(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         new = Path(folder) / path.name
         yield new
-        _sync(new)
+        sync(new)
         os.replace(new, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until `path` is on the disk, so that a rename never outruns what was written."""
     with contextlib.suppress(OSError):  # folders cannot be synced everywhere
         number = os.open(path, os.O_RDONLY)

@@ -16,6 +16,7 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 
 from keraunos.core.state import Variable, give_back, lend
+from keraunos.training.interrupts import uninterrupted
 
 
 class Program:
@@ -49,18 +50,23 @@ class Program:
 
     def __call__(self, feed: Any, start: int, count: int, room: int = 0) -> Any:
         """Run `count` steps from `start` on; the out of the last, or of all, `room` at most."""
-        state = lend(*self.groups)
-        out, state = self._run(state, feed, np.int32(start), np.int32(count), room=room)
-        give_back(self.groups, state)
+        with uninterrupted():
+            state = lend(*self.groups)
+            out, state = self._run(state, feed, np.int32(start), np.int32(count), room=room)
+            give_back(self.groups, state)
         return out
 
     def most(self, feed: Any) -> float:
         """How many steps a call may run: any number, or one if a loop would be slow."""
         if self._loops is None:
             batch = jax.eval_shape(lambda feed: self.pick(feed, 0), feed)
-            jaxpr = jax.make_jaxpr(self.step)(lend(*self.groups), batch).jaxpr
-            self._loops = jax.default_backend() != "cpu" or not slow_in_a_loop(jaxpr)
+            slow = jax.default_backend() == "cpu" and slow_in_a_loop(self.traced(batch))
+            self._loops = not slow
         return math.inf if self._loops else 1
+
+    def traced(self, batch: Any) -> Any:
+        """The step as a jaxpr: what it computes, whatever its code looks like."""
+        return jax.make_jaxpr(self.step)(lend(*self.groups), batch).jaxpr
 
     def _compiled(self, state, feed, start, count, room):
         if self._loops is False:
@@ -134,11 +140,11 @@ class Pacer:
         self.fixed = 1 if patience == 0 and not fixed else fixed
         self.length = self.fixed or 1
 
-    def runs(self, steps: int, most: float = math.inf) -> Iterator[tuple[int, int]]:
-        """Pairs `(start, count)` that cover `steps` steps, each timed while it is out."""
-        start = 0
-        while start < steps:
-            count = int(min(self.length, steps - start, most))
+    def runs(self, steps: range, most: float = math.inf) -> Iterator[tuple[int, int]]:
+        """Pairs `(start, count)` that cover `steps`, each timed while it is out."""
+        start = steps.start
+        while start < steps.stop:
+            count = int(min(self.length, steps.stop - start, most))
             began = time.perf_counter()
             yield start, count
             self._ran(count, time.perf_counter() - began)

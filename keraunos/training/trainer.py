@@ -6,7 +6,6 @@ the model, save it or change it, at any time that it is called.
 """
 
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from keraunos.core.state import Variable, keep_what_others_hold, pure
 from keraunos.data import source, split_off
 from keraunos.optimizers import Optimizer
 from keraunos.training import state_tree as states
+from keraunos.training.fitting import Fit, run_to_keep
 from keraunos.training.program import Pacer, Program
 from keraunos.training.steps import Steps, unpack
 
@@ -52,6 +52,8 @@ class Trainer(Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        *,
+        resume: Any = None,
     ) -> Any:
         """Train for some epochs; returns the `History` of the logs.
 
@@ -68,8 +70,11 @@ class Trainer(Steps):
             initial_epoch: Number of the first epoch.
             steps_per_epoch: Batches that make an epoch, where the data does not end.
             validation_freq: Validate every so many epochs, or after those in a list.
+            resume: A folder that keeps the run. The same call, in a process started anew, goes on
+                where the last one ended, and ends as if there had been only one.
         """
-        compiled = self._needs_compile("fit")
+        self._needs_compile("fit")
+        run = run_to_keep(resume, callbacks)
         self._check_counts(batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         if validation_split and validation_data is None:
             kept, held = split_off(validation_split, x, y, sample_weight)
@@ -95,31 +100,10 @@ class Trainer(Steps):
         program = self._program("train", data.pick)
         for group in program.groups:
             keep_what_others_hold(group)
-
         self.stop_training = False
-        logs: dict[str, float] = {}
-        callbacks.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            self.reset_metrics()
-            callbacks.on_epoch_begin(epoch)
-            logs = self._epoch(program, data, epoch, callbacks, "train")
-            if not logs:
-                warnings.warn(
-                    "The data ended before the epoch began. Give data that can be read again, "
-                    "or at least `steps_per_epoch * epochs` batches.",
-                    stacklevel=2,
-                )
-                break
-            if held_out is not None and _due(epoch + 1, validation_freq):
-                scores = self._evaluate(held_out, callbacks)
-                logs |= {f"val_{name}": value for name, value in scores.items()}
-            callbacks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-        if isinstance(compiled.optimizer, Optimizer) and epochs > initial_epoch:
-            compiled.optimizer.finalize_variable_values(self.trainable_weights)
-        callbacks.on_train_end(logs)
-        return self.history
+        return Fit(self, program, data, held_out, callbacks, validation_freq, run).go(
+            initial_epoch, epochs
+        )
 
     def evaluate(
         self,
@@ -140,19 +124,20 @@ class Trainer(Steps):
         data = self._source(x, y, sample_weight, batch_size, steps=steps)
         self._make_ready(data.first(), training=False)
         callbacks = self._callback_list(callbacks, verbose, 1, data.num_batches, history=False)
-        logs = self._evaluate(data, callbacks)
+        logs, _ = self._evaluate(data, callbacks)
         if return_dict:
             return logs
         values = [logs[name] for name in self._in_order(logs)]
         return values[0] if len(values) == 1 else values
 
-    def _evaluate(self, data, callbacks: CallbackList) -> dict[str, float]:
+    def _evaluate(self, data, callbacks: CallbackList) -> tuple[dict[str, float], int]:
+        """The logs, and the number of steps."""
         self.reset_metrics()
         self.stop_evaluating = False
         callbacks.on_test_begin()
-        logs = self._epoch(self._program("test", data.pick), data, 0, callbacks, "test")
+        logs, steps = self._epoch(self._program("test", data.pick), data, 0, callbacks, "test")
         callbacks.on_test_end(logs)
-        return logs
+        return logs, steps
 
     def predict(
         self,
@@ -172,9 +157,9 @@ class Trainer(Steps):
         parts: list = []
         callbacks.on_predict_begin()
         done = 0
-        for feed, steps_here in data.feeds(0):
-            room = min(steps_here, 64)
-            for start, count in pacer.runs(steps_here, min(room, program.most(feed))):
+        for feed, steps in data.feeds(0):
+            room = min(len(steps), 64)
+            for start, count in pacer.runs(steps, min(room, program.most(feed))):
                 callbacks.on_predict_batch_begin(done)
                 outputs = jax.device_get(program(feed, start, count, room=room))
                 parts.append(jax.tree.map(lambda y: _rows(y, count), outputs))
@@ -184,22 +169,40 @@ class Trainer(Steps):
         return jax.tree.map(lambda *ys: ys[0] if len(ys) == 1 else np.concatenate(ys), *parts)
 
     def _epoch(
-        self, program: Program, data: Any, epoch: int, callbacks: CallbackList, kind: str
-    ) -> dict[str, Any]:
-        """Run over an epoch of data, as far as callbacks let it; the last logs."""
+        self,
+        program: Program,
+        data: Any,
+        epoch: int,
+        callbacks: CallbackList,
+        kind: str,
+        done: int = 0,
+        logs: dict[str, Any] | None = None,
+        between: Callable | None = None,
+    ) -> tuple[dict[str, Any], int]:
+        """Run over an epoch of data, as far as callbacks let it; the last logs, and the steps.
+
+        Args:
+            done, logs: Steps of the epoch that are behind us, what they said.
+            between: Called as `between(done, logs)` whenever the program returns.
+        """
         begin = getattr(callbacks, f"on_{kind}_batch_begin")
         end = getattr(callbacks, f"on_{kind}_batch_end")
         pacer = Pacer(callbacks.patience, self._fixed_pace())
-        done, logs = 0, {}
-        for feed, steps in data.feeds(epoch):
+        stopped = lambda: self.stop_training if kind == "train" else self.stop_evaluating
+        logs = logs or {}
+        if done and stopped():
+            return logs, done
+        for feed, steps in data.feeds(epoch, done):
             for start, count in pacer.runs(steps, program.most(feed)):
                 begin(done)
                 logs = numbers(program(feed, start, count))
                 done += count
                 end(done - 1, logs)
-                if self.stop_training if kind == "train" else self.stop_evaluating:
-                    return logs
-        return logs
+                if between:
+                    between(done, logs)
+                if stopped():
+                    return logs, done
+        return logs, done
 
     # One batch ---------------------------------------------------------------------------------
 
@@ -401,10 +404,6 @@ def numbers(logs: Any) -> dict[str, Any]:
 def _rows(stacked: np.ndarray, count: int) -> np.ndarray:
     part = stacked[:count]
     return part.reshape(-1, *part.shape[2:]) if part.ndim > 1 else part
-
-
-def _due(epoch: int, frequency: Any) -> bool:
-    return epoch % frequency == 0 if isinstance(frequency, int) else epoch in frequency
 
 
 def _no_more(method: str, kwargs: dict) -> None:

@@ -82,5 +82,5 @@ def test_a_function_of_a_users():
 
 
 def test_an_unknown_mode():
-    with pytest.raises(ValueError, match="RematScope needs one of .*'full'.* got 'all'"):
+    with pytest.raises(ValueError, match=r"RematScope needs one of .*'full'.* got 'all'"):
         keraunos.RematScope("all")

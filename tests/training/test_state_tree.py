@@ -58,7 +58,7 @@ def test_what_does_not_fit_changes_nothing(tree, said):
 
 
 def test_an_unknown_format():
-    with pytest.raises(ValueError, match="backend_tensor, numpy_array .* got 'torch'"):
+    with pytest.raises(ValueError, match=r"backend_tensor, numpy_array .* got 'torch'"):
         trained(keraunos).get_state_tree("torch")
 
 

@@ -1,0 +1,129 @@
+"""The loop of `fit`: epochs, validation, hooks; entered at its start, or where a run was left."""
+
+import contextlib
+import warnings
+from typing import Any
+
+from keraunos.callbacks import BackupAndRestore, CallbackList
+from keraunos.optimizers import Optimizer
+from keraunos.training.interrupts import Deferred
+from keraunos.training.program import Program
+from keraunos.training.run import Position, Run, described
+
+
+class Fit:
+    """One call of `fit`.
+
+    Args:
+        held_out: The data to validate on; None for none.
+        validation_freq: Every so many epochs, or after those in a list.
+        run: What keeps the state of all this; None if nobody asked for it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        program: Program,
+        data: Any,
+        held_out: Any,
+        callbacks: CallbackList,
+        validation_freq: Any,
+        run: Run | None,
+    ):
+        self.model, self.program, self.data, self.held_out = model, program, data, held_out
+        self.callbacks, self.validation_freq, self.run = callbacks, validation_freq, run
+        self.at = run.position if run else Position()
+        self.signals = Deferred() if run else None
+
+    def go(self, first: int, epochs: int) -> Any:
+        """Train from epoch `first` until `epochs` are done; the history."""
+        model, at, run = self.model, self.at, self.run
+        if run:
+            self._identify(run)
+            if at.finished and (at.stopped or at.epoch >= epochs):
+                run.enter(model, self.callbacks)
+                return model.history
+        if run is None or not run.found:
+            at.epoch = first
+        self.callbacks.on_train_begin()
+        with self.signals or contextlib.nullcontext(), run or contextlib.nullcontext():
+            if run:
+                self._take_up(run, first)
+            while at.epoch < epochs and (at.step or not model.stop_training):
+                if not self._epoch():
+                    break
+            if isinstance(model.optimizer, Optimizer) and at.epoch > first:
+                model.optimizer.finalize_variable_values(model.trainable_weights)
+            self.callbacks.on_train_end(at.logs)
+            if run:
+                run.finish(model, self.callbacks, at.read)
+        return model.history
+
+    def _identify(self, run: Run) -> None:
+        step = self.program.traced(self.data.first())
+        run.check(described(self.model, self.data, self.held_out, self.callbacks, step))
+
+    def _take_up(self, run: Run, first: int) -> None:
+        """Be where the run was left; or write down where it begins."""
+        at = self.at
+        run.begin(self.callbacks)
+        self.data.catch_up(at.epoch - first, at.read)
+        if self.held_out is not None:
+            self.held_out.catch_up(at.validations, at.validated)
+        if not run.found:
+            run.save(self.model, self.callbacks, 0)
+        elif not at.step:
+            run.enter(self.model, self.callbacks)
+
+    def _epoch(self) -> bool:
+        """One epoch, or the rest of it; whether there was data for it."""
+        model, callbacks, at = self.model, self.callbacks, self.at
+        model.reset_metrics()
+        callbacks.on_epoch_begin(at.epoch)
+        if at.step and self.run:
+            self.run.enter(model, callbacks)
+        between = self._between if self.run else None
+        logs, at.step = model._epoch(
+            self.program, self.data, at.epoch, callbacks, "train", at.step, at.logs, between
+        )
+        if not at.step:
+            warnings.warn(
+                "The data ended before the epoch began. Give data that can be read again, or at "
+                "least `steps_per_epoch * epochs` batches.",
+                stacklevel=4,
+            )
+            return False
+        if self.held_out is not None and _due(at.epoch + 1, self.validation_freq):
+            scores, steps = model._evaluate(self.held_out, callbacks)
+            at.validations, at.validated = at.validations + 1, at.validated + steps
+            logs |= {f"val_{name}": value for name, value in scores.items()}
+        callbacks.on_epoch_end(at.epoch, logs)
+        at.epoch, at.step, at.read, at.logs = at.epoch + 1, 0, at.read + at.step, logs
+        self._keep(at_end_of_epoch=True)
+        return True
+
+    def _between(self, step: int, logs: dict[str, Any]) -> None:
+        """Between two calls of the program, `step` steps into the epoch."""
+        self.at.step, self.at.logs = step, logs
+        self._keep(at_end_of_epoch=False)
+
+    def _keep(self, at_end_of_epoch: bool) -> None:
+        """Save the run if it is time to; if a signal asks for it, and leave."""
+        if self.run is None or self.signals is None:
+            return
+        steps, leaving = self.at.read + self.at.step, self.signals.pending is not None
+        if leaving or self.run.due(at_end_of_epoch, steps):
+            self.run.save(self.model, self.callbacks, steps, wait=leaving)
+        self.signals.leave()
+
+
+def run_to_keep(resume: Any, callbacks: Any) -> Run | None:
+    """The run that `fit` was asked to keep: by a folder, or by a callback."""
+    if resume is not None:
+        return Run(BackupAndRestore(resume, save_freq="auto", delete_checkpoint=False))
+    asked = [c for c in CallbackList(callbacks).callbacks if isinstance(c, BackupAndRestore)]
+    return Run(asked[0]) if asked else None
+
+
+def _due(epoch: int, frequency: Any) -> bool:
+    return epoch % frequency == 0 if isinstance(frequency, int) else epoch in frequency
