@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from keraunos.callbacks.backup import BackupAndRestore
 from keraunos.callbacks.callback import Callback, History, LambdaCallback
 from keraunos.callbacks.callback_list import CallbackList
 from keraunos.callbacks.checkpoints import ModelCheckpoint
@@ -19,6 +20,7 @@ from keraunos.callbacks.writers import CSVLogger, RemoteMonitor
 from keraunos.core.past import names_of
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",
