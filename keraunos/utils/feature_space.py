@@ -15,6 +15,13 @@ from keraunos.core.registry import export
 from keraunos.layers.layer import Layer
 from keraunos.layers.preprocessing.host import as_array
 
+_KINDS = (
+    "float",
+    "float_rescaled",
+    "float_normalized",
+    "integer_categorical",
+    "string_categorical",
+)
 _MODES = {"feature": ("int", "one_hot", "float"), "cross": ("int", "one_hot")}
 
 
@@ -213,21 +220,17 @@ class FeatureSpace(Layer):
             return registry.deserialize(value)
         if isinstance(value, Feature):
             return value
-        sizes = {
-            "float_discretized": self.num_discretization_bins,
-            "integer_hashed": self.hashing_dim,
-            "string_hashed": self.hashing_dim,
+        kinds = dict.fromkeys(_KINDS, ()) | {
+            "float_discretized": (self.num_discretization_bins,),
+            "integer_hashed": (self.hashing_dim,),
+            "string_hashed": (self.hashing_dim,),
         }
-        plain = ("float", "float_rescaled", "float_normalized", "integer_categorical",
-                 "string_categorical")  # fmt: skip
-        if value not in plain and value not in sizes:
-            known = [*plain, *sizes]
+        if value not in kinds:
             raise ValueError(
-                f"The feature {key!r} needs a type, one of {', '.join(known)}, or a `Feature`; got "
-                f"{value!r}{did_you_mean(str(value), known)}"
+                f"The feature {key!r} needs a type, one of {', '.join(kinds)}, or a `Feature`; got "
+                f"{value!r}{did_you_mean(str(value), kinds)}"
             )
-        make = getattr(type(self), value)
-        return make(sizes[value], name=key) if value in sizes else make(name=key)
+        return getattr(self, value)(*kinds[value], name=key)
 
     def _cross(self, value: Any) -> Cross:
         if isinstance(value, Mapping):

@@ -8,7 +8,7 @@ before a program begins (`models/hosted.py`).
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -179,6 +179,17 @@ class DataLayer(Layer):
 
 class HostLayer(DataLayer):
     """A layer in two halves, the first of which runs in Python; see above."""
+
+    _holds: ClassVar[str | None] = None  # the dtype of a vocabulary, in place of the policy's
+
+    @property
+    def compute_dtype(self) -> str:
+        return self._holds or super().compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """That of the vocabulary, if there is one."""
+        return self._holds or super().variable_dtype
 
     def build(self, input_shape=None):
         pass

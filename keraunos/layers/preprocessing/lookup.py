@@ -2,7 +2,6 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -205,14 +204,16 @@ class IndexLookup(HostLayer):
         array = np.atleast_1d(as_numpy(data))
         tokens = self._tokens_of(array)
         width = max(1, array.size // max(len(array), 1))
-        self._count(tokens, (tokens[i : i + width] for i in range(0, len(tokens), width)))
+        self._count(tokens, [width] * (len(tokens) // width))
 
-    def _count(self, tokens: Iterable, documents: Iterable) -> None:
+    def _count(self, tokens: list, lengths: list[int]) -> None:
+        """Count the tokens of some documents, which have these lengths."""
         self._counts.update(tokens)
         if self.output_mode == "tf_idf":
-            for document in documents:
-                self._documents.update(set(document))
-                self._seen += 1
+            ends = itertools.accumulate(lengths)
+            for end, length in zip(ends, lengths):
+                self._documents.update(set(tokens[end - length : end]))
+            self._seen += len(lengths)
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
@@ -290,10 +291,7 @@ class IndexLookup(HostLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]):
-        config = dict(config)
-        refuse_path(cls, config.get("vocabulary"))
-        size = config.pop("vocabulary_size", None)
-        config.pop("has_input_vocabulary", None)  # of Keras 2
+        config, size = checked_config(cls, config)
         layer = super().from_config(config)
         layer._frozen_size = size
         return layer
@@ -333,14 +331,21 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, (str, Path))
 
 
-def refuse_path(cls: type, vocabulary: Any) -> None:
-    """Raise if a config names a file to be opened, unless who loads it trusts it."""
-    if _is_path(vocabulary) and registry.in_safe_mode():
+def checked_config(cls: type, config: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The arguments in a config, and the size of the vocabulary.
+
+    Raises if it names a file to be opened, unless who loads it trusts it.
+    """
+    path = config.get("vocabulary")
+    if _is_path(path) and registry.in_safe_mode():
         raise ValueError(
-            f"The config of {cls.__name__} names the file {str(vocabulary)!r} as its vocabulary; "
+            f"The config of {cls.__name__} names the file {str(path)!r} as its vocabulary; "
             "what is loaded may not open other files. If you trust it, pass `safe_mode=False` "
             "to the call that loads it, or call `keras.config.enable_unsafe_deserialization()`."
         )
+    besides = ("vocabulary_size", "has_input_vocabulary")  # the latter is of Keras 2
+    arguments = {name: value for name, value in config.items() if name not in besides}
+    return arguments, config.get("vocabulary_size")
 
 
 @export("layers.StringLookup")
@@ -377,17 +382,8 @@ class StringLookup(IndexLookup):
     name: Any = None
     salt: Salt = None
 
-    def __post_init__(self):
-        IndexLookup.__post_init__(self)
-
-    @property
-    def compute_dtype(self) -> str:
-        return "string"
-
-    @property
-    def variable_dtype(self) -> str:
-        """That of the vocabulary."""
-        return "string"
+    _holds = "string"
+    __post_init__ = IndexLookup.__post_init__
 
     def _tokens_of(self, data):
         return strings(data, self, self.encoding)[0]
@@ -455,17 +451,8 @@ class IntegerLookup(IndexLookup):
     salt: Salt = None
     name: Any = None
 
-    def __post_init__(self):
-        IndexLookup.__post_init__(self)
-
-    @property
-    def compute_dtype(self) -> str:
-        return "int64"
-
-    @property
-    def variable_dtype(self) -> str:
-        """That of the vocabulary."""
-        return "int64"
+    _holds = "int64"
+    __post_init__ = IndexLookup.__post_init__
 
     def _tokens_of(self, data):
         array = np.asarray(data)

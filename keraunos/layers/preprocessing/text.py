@@ -1,6 +1,5 @@
 """TextVectorization: from text to the places of its words in a vocabulary."""
 
-import itertools
 import string
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from keraunos.core.listed import as_numpy
 from keraunos.core.registry import export
 from keraunos.layers.preprocessing.features import Dense
 from keraunos.layers.preprocessing.host import HostLayer, batches, mode_of, strings
-from keraunos.layers.preprocessing.lookup import StringLookup, refuse_path
+from keraunos.layers.preprocessing.lookup import StringLookup, checked_config
 
 _PUNCTUATION = string.punctuation.encode()
 _STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
@@ -78,6 +77,8 @@ class TextVectorization(HostLayer):
     encoding: str = "utf-8"
     name: Any = None
 
+    _holds = "string"
+
     def __post_init__(self):
         if self.output_sequence_length is not None and self.output_mode != "int":
             expected = f"None in the mode {self.output_mode!r}"
@@ -94,15 +95,6 @@ class TextVectorization(HostLayer):
         )
         self.vocabulary = self._lookup_layer.vocabulary
         self.idf_weights = self._lookup_layer.idf_weights
-
-    @property
-    def compute_dtype(self) -> str:
-        return "string"
-
-    @property
-    def variable_dtype(self) -> str:
-        """That of the vocabulary."""
-        return "string"
 
     # The vocabulary -----------------------------------------------------------------------------
 
@@ -133,8 +125,8 @@ class TextVectorization(HostLayer):
 
     def update_state(self, data: Any) -> None:
         """Count the tokens of a batch of texts."""
-        rows, _ = self._rows(as_numpy(data))
-        self._lookup_layer._count(itertools.chain.from_iterable(rows), rows)
+        tokens, lengths, _ = self._read_texts(as_numpy(data))
+        self._lookup_layer._count(tokens, lengths)
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
@@ -146,31 +138,32 @@ class TextVectorization(HostLayer):
 
     # From text to places ------------------------------------------------------------------------
 
-    def _rows(self, inputs: np.ndarray) -> tuple[list[list[str]], tuple]:
-        """The tokens of each text, and the shape in which the texts come."""
+    def _read_texts(self, inputs: np.ndarray) -> tuple[list[str], list[int], tuple]:
+        """The tokens of all texts, how many each text has, and the shape the texts come in."""
         texts, shape = strings(inputs, self, self.encoding)
         if callable(self.standardize):
             given = np.asarray(self.standardize(np.array(texts, dtype=np.str_).reshape(shape)))
             texts, shape = strings(given, self, self.encoding)
-        if self.split is None:
-            width = shape[-1] if len(shape) > 1 else 1
-            texts = self._standardized(texts)
-            rows = [texts[i : i + width] for i in range(0, len(texts), width)]
-            return self._joined(rows), shape[:-1] if len(shape) > 1 else shape
-        if shape[1:] not in ((), (1,)):
+        texts = self._standardized(texts)
+        if self.split is not None and shape[1:] not in ((), (1,)):
             raise ValueError(
                 f"{self._who} splits texts in an array of shape (batch,) or (batch, 1), got one "
                 f"of shape {shape}. With `split=None` any shape will do."
             )
-        if callable(self.split):
-            texts = self._standardized(texts)
-            split: Any = self.split(np.array(texts, dtype=np.str_))
-            rows = [strings(row, self, self.encoding)[0] for row in split]
-        elif self.split == "character":
-            rows = list(map(list, self._standardized(texts)))
+        width = shape[-1] if self.split is None and len(shape) > 1 else 1
+        if self.split is None:
+            rows: Any = (texts[i : i + width] for i in range(0, len(texts), width))
+        elif callable(self.split):
+            found: Any = self.split(np.array(texts, dtype=np.str_))
+            rows = (strings(row, self, self.encoding)[0] for row in found)
         else:
-            rows = list(map(str.split, self._standardized(texts)))
-        return self._joined(rows), shape[:1]
+            rows = map(list if self.split == "character" else str.split, texts)
+        tokens: list[str] = []
+        lengths: list[int] = []
+        for row in rows if self.ngrams is None else map(self._joined, rows):
+            tokens += row
+            lengths.append(len(row))
+        return tokens, lengths, shape[:-1] if len(shape) > 1 else shape
 
     def _standardized(self, texts: list[str]) -> list[str]:
         if not isinstance(self.standardize, str):
@@ -185,26 +178,20 @@ class TextVectorization(HostLayer):
             whole = encoded.translate(None, _PUNCTUATION).decode("utf-8", "surrogatepass")
         return whole.split("\0") if len(texts) > 1 else [whole][: len(texts)]
 
-    def _joined(self, rows: list[list[str]]) -> list[list[str]]:
-        if self.ngrams is None:
-            return rows
+    def _joined(self, row: list[str]) -> list[str]:
         sizes = range(1, self.ngrams + 1) if isinstance(self.ngrams, int) else self.ngrams
-        return [
-            [" ".join(row[i : i + n]) for n in sizes for i in range(len(row) - n + 1)]
-            for row in rows
-        ]
+        return [" ".join(row[i : i + n]) for n in sizes for i in range(len(row) - n + 1)]
 
     def _prepare(self, inputs):
-        rows, shape = self._rows(inputs)
-        lengths = np.fromiter(map(len, rows), "int64", len(rows))
-        places = self._lookup_layer._places(list(itertools.chain.from_iterable(rows)))
-        width = self.output_sequence_length or int(lengths.max(initial=0))
-        filled = np.full((len(rows), width), 0 if self.output_mode == "int" else -1, "int32")
-        columns = np.arange(width)
-        if lengths.max(initial=0) > width:
+        tokens, counts, shape = self._read_texts(inputs)
+        places, lengths = self._lookup_layer._places(tokens), np.array(counts, "int64")
+        longest = int(lengths.max(initial=0))
+        width = self.output_sequence_length or longest
+        filled = np.full((len(counts), width), 0 if self.output_mode == "int" else -1, "int32")
+        if longest > width:
             starts = np.cumsum(lengths) - lengths
             places = places[np.arange(len(places)) - np.repeat(starts, lengths) < width]
-        filled[columns < lengths[:, None]] = places
+        filled[np.arange(width) < lengths[:, None]] = places
         return filled.reshape(*shape, width)
 
     def _finish(self, indices):
@@ -227,10 +214,7 @@ class TextVectorization(HostLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]):
-        config = dict(config)
-        refuse_path(cls, config.get("vocabulary"))
-        size = config.pop("vocabulary_size", None)
-        config.pop("has_input_vocabulary", None)  # of Keras 2
+        config, size = checked_config(cls, config)
         layer = super().from_config(config)
         layer._lookup_layer._frozen_size = size
         return layer

@@ -84,9 +84,10 @@ def test_options(options, texts, vocabulary, expected):
 def test_as_by_hand(texts):
     """Joined to one, texts give what each does alone by Python's own methods."""
     layer = layers.TextVectorization(vocabulary=["a"])
-    rows, _ = layer._rows(np.array(texts, object))
+    tokens, lengths, _ = layer._read_texts(np.array(texts, object))
     none = dict.fromkeys(map(ord, string.punctuation))
-    assert rows == [text.lower().translate(none).split() for text in texts]
+    rows = [text.lower().translate(none).split() for text in texts]
+    assert (tokens, lengths) == ([token for row in rows for token in row], list(map(len, rows)))
 
 
 def test_adapt():
