@@ -12,6 +12,7 @@ from keraunos.core.registry import (
     register_keras_serializable,
 )
 from keraunos.saving.archive import load_model, load_weights, save_model, save_weights
+from keraunos.saving.editor import KerasFileEditor
 
 custom_object_scope = CustomObjectScope
 
@@ -41,6 +42,7 @@ def deserialize_keras_object(
 
 __all__ = [
     "CustomObjectScope",
+    "KerasFileEditor",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

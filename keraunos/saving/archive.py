@@ -160,6 +160,16 @@ def _opened(path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextlib.contextmanager
+def weights_file(path: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """The HDF5 file of weights that `path` is or holds, and the metadata beside it."""
+    if path.is_file() and magic(path) == "hdf5":
+        yield path, None
+        return
+    with _opened(path) as folder:
+        yield folder / _WEIGHTS, json.loads((folder / "metadata.json").read_text())
+
+
 # Weights alone ------------------------------------------------------------------------------
 
 
