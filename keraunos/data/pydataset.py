@@ -24,6 +24,10 @@ class PyDataset:
         max_queue_size: How many batches may be read ahead.
     """
 
+    workers: int = 1
+    use_multiprocessing: bool = False
+    max_queue_size: int = 10
+
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
     ):

@@ -7,6 +7,7 @@ import numpy as np
 
 from keraunos.core import config
 from keraunos.core.dtypes import standardize_dtype
+from keraunos.core.facts import Fact
 from keraunos.core.graph import KerasTensor, Node
 from keraunos.core.registry import export
 from keraunos.layers.layer import Layer
@@ -37,6 +38,8 @@ class InputLayer(Layer):
         input_tensor: A symbolic tensor to take, instead of making one.
         optional: Whether None may be given for this input.
     """
+
+    batch_shape = Fact[tuple[int | None, ...]]()
 
     def __init__(
         self,

@@ -347,9 +347,9 @@ class RMSNormalization(Layer):
         shape = _sizes(self, input_shape, _listed(self.axis))
         self.weight("scale", shape, initializer="ones", autocast=False)
 
-    def call(self, inputs):
-        axes = [axis % inputs.ndim for axis in _listed(self.axis)]
-        x = wide(inputs)
+    def call(self, x):
+        axes = [axis % x.ndim for axis in _listed(self.axis)]
+        x = wide(x)
         square = jnp.mean(jnp.square(x), tuple(axes), keepdims=True)
         y = x * lax.rsqrt(square + self.epsilon) * _along(self.scale.value, axes, x.ndim)
         return y.astype(self.compute_dtype)
