@@ -12,7 +12,7 @@ __version__ = "3.15.1+keraunos.0.1.0"  # the Keras API that this is, and our own
 _PACKAGES = frozenset(
     """activations applications backend callbacks config constraints data datasets dtype_policies
     initializers layers legacy losses metrics mixed_precision models ops optimizers
-    preprocessing random regularizers saving tree utils""".split()
+    preprocessing quantizers random regularizers saving tree utils""".split()
 )
 _NAMES = {
     "DTypePolicy": "core.dtypes",
@@ -28,6 +28,7 @@ _NAMES = {
     "Model": "models",
     "Operation": "core.graph",
     "Optimizer": "optimizers",
+    "Quantizer": "quantizers",
     "Regularizer": "regularizers",
     "RematScope": "core.remat",
     "Sequential": "models",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers
         ops as ops,
         optimizers as optimizers,
         preprocessing as preprocessing,
+        quantizers as quantizers,
         random as random,
         regularizers as regularizers,
         saving as saving,
@@ -90,6 +92,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers
     from keraunos.metrics import Metric as Metric
     from keraunos.models import Model as Model, Sequential as Sequential
     from keraunos.optimizers import Optimizer as Optimizer
+    from keraunos.quantizers import Quantizer as Quantizer
     from keraunos.regularizers import Regularizer as Regularizer
 
 

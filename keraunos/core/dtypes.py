@@ -143,6 +143,127 @@ registry.export("dtype_policies.FloatDTypePolicy")(DTypePolicy)
 FloatDTypePolicy = DTypePolicy
 
 
+@registry.export("dtype_policies.QuantizedDTypePolicy")
+class QuantizedDTypePolicy(DTypePolicy):
+    """What a quantized layer computes with: a mode, and the policy of the layer before.
+
+    Its name is "int8_from_float32" or "int4/128_from_mixed_bfloat16": what follows a slash are
+    the parameters of the mode.
+
+    Args:
+        mode: "int8" or "int4", and for the subclasses "float8", "int4/<block_size>",
+            "gptq/<weight_bits>/<group_size>", "awq/4/<group_size>".
+        source_name: The name of the policy before; that of `dtype_policy()` by default.
+    """
+
+    _modes: tuple[str, ...] = ("int8", "int4", "float8")
+    _parameters: tuple[str, ...] = ()  # of the mode, by name
+
+    def __init__(self, mode: str, source_name: str | None = None):
+        super().__init__(source_name)
+        kind, *given = str(mode).split("/")
+        if kind not in self._modes or len(given) != len(self._parameters):
+            form = "/".join([" or ".join(self._modes), *(f"<{p}>" for p in self._parameters)])
+            raise ValueError(f"{type(self).__name__} needs a mode {form!r}, got {mode!r}.")
+        for name, value in zip(self._parameters, given):
+            setattr(self, name, self._parameter(name, value, mode))
+        if kind == "int8" and self.compute_dtype == "float16":
+            raise ValueError("float16 overflows in int8: quantize from 'mixed_bfloat16' instead.")
+        self.mode, self._full_mode, self._source_name = kind, mode, self._name
+        self._name = f"{mode}_from_{self._source_name}"
+
+    def _parameter(self, name: str, value: str, mode: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(f"`{name}` in {mode!r} must be an integer, not {value!r}.") from None
+        if name == "weight_bits" and number not in BITS[self._modes[0]]:
+            raise ValueError(f"`{name}` in {mode!r} must be one of {BITS[self._modes[0]]}.")
+        if name != "weight_bits" and number != -1 and number < 1:
+            raise ValueError(f"`{name}` in {mode!r} must be -1 (all) or positive, not {number}.")
+        return number
+
+    @property
+    def quantization_mode(self) -> str | None:
+        return self.mode
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mode": self._full_mode, "source_name": self._source_name}
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} "{self.name}">'
+
+
+BITS = {"gptq": (2, 3, 4, 8), "awq": (4,)}  # of the weights, by mode
+
+
+@registry.export("dtype_policies.QuantizedFloat8DTypePolicy")
+class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
+    """For products in float8: `amax_history_length` steps decide the scale."""
+
+    default_amax_history_length = 1024
+
+    def __init__(self, mode: str, source_name: str | None = None, amax_history_length: int = 1024):
+        super().__init__(mode, source_name)
+        if not isinstance(amax_history_length, int):
+            raise TypeError(
+                "QuantizedFloat8DTypePolicy needs an integer for `amax_history_length`, "
+                f"got {amax_history_length!r}."
+            )
+        self._amax_history_length = amax_history_length
+
+    @property
+    def amax_history_length(self) -> int:
+        return self._amax_history_length
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"amax_history_length": self.amax_history_length}
+
+
+@registry.export("dtype_policies.Int4DTypePolicy")
+class Int4DTypePolicy(QuantizedDTypePolicy):
+    """For weights in four bits, with a scale for each `block_size` of them (-1: for all)."""
+
+    _modes, _parameters = ("int4",), ("block_size",)
+    block_size: int
+
+
+@registry.export("dtype_policies.GPTQDTypePolicy")
+class GPTQDTypePolicy(QuantizedDTypePolicy):
+    """For weights that GPTQ rounded."""
+
+    _modes, _parameters = ("gptq",), ("weight_bits", "group_size")
+    weight_bits: int
+    group_size: int
+
+
+@registry.export("dtype_policies.AWQDTypePolicy")
+class AWQDTypePolicy(QuantizedDTypePolicy):
+    """For weights that AWQ scaled and rounded."""
+
+    _modes, _parameters = ("awq",), ("weight_bits", "group_size")
+    weight_bits: int
+    group_size: int
+
+
+_QUANTIZED = {
+    "int8": QuantizedDTypePolicy,
+    "int4": QuantizedDTypePolicy,
+    "int4/": Int4DTypePolicy,
+    "float8": QuantizedFloat8DTypePolicy,
+    "gptq": GPTQDTypePolicy,
+    "gptq/": GPTQDTypePolicy,
+    "awq": AWQDTypePolicy,
+    "awq/": AWQDTypePolicy,
+}
+
+
+def quantized(mode: str, source: DTypePolicy) -> QuantizedDTypePolicy:
+    """The policy of a layer of policy `source` when it is quantized; `mode` as in its name."""
+    kind, slash, _ = mode.partition("/")
+    return _QUANTIZED[kind + slash](mode, source.name)
+
+
 @registry.export("dtype_policies.DTypePolicyMap")
 class DTypePolicyMap(DTypePolicy, MutableMapping):
     """Policies by the path of a layer; `default_policy` for the rest.
@@ -221,6 +342,14 @@ def get(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, dict):
         return registry.deserialize(identifier, kind="dtype_policies")
     if isinstance(identifier, str):
+        mode, found, source = identifier.partition("_from_")
+        if found and mode.partition("/")[0] in _QUANTIZED:
+            return quantized(mode, DTypePolicy(source))
+        if mode in ("int8", "int4"):
+            raise ValueError(
+                f"No layer computes in {mode!r} alone; it is quantized from floats. Call "
+                f"`quantize({mode!r})` on the layer, or name the policy '{mode}_from_float32'."
+            )
         return DTypePolicy(identifier)
     try:
         return DTypePolicy(standardize_dtype(identifier))

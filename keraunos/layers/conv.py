@@ -19,6 +19,7 @@ from keraunos.core.fields import (
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer
+from keraunos.layers.lora import Adaptable, Adapted
 from keraunos.layers.spec import Constraint, Initializer, InputSpec, Regularizer
 from keraunos.ops.conv import channel_axis, conv, conv_transpose, depthwise_conv
 
@@ -100,7 +101,7 @@ class Windowed(Layer):
 
 
 @fields
-class Conv(Windowed):
+class Conv(Adaptable, Windowed):
     """Slide a window of weights over the input, add a bias.
 
     Shapes: `(batch, *space, channels)` to `(batch, *new_space, filters)`, or with the channels
@@ -132,7 +133,8 @@ class Conv(Windowed):
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
 
-    kernel: Variable = owned()
+    kernel = Adapted()
+    adapted = "kernel"
 
     def __post_init__(self):
         self.expect_space()

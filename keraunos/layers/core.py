@@ -1,5 +1,6 @@
 """Dense, EinsumDense, Embedding; Lambda, Identity, Masking: layers that need no introduction."""
 
+import functools
 import inspect
 import re
 from collections.abc import Callable
@@ -17,15 +18,22 @@ from keraunos.core.graph import KerasTensor, abstract, symbolic_in
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer, plain_shape
+from keraunos.layers.lora import Adapted
+from keraunos.layers.quantized import Config, Quantizable, Rank
 from keraunos.layers.spec import Constraint, Initializer, InputSpec, Regularizer
+from keraunos.quantizers.packed import Layout, Packing, contract
 
 
 @export("layers.Dense")
 @fields
-class Dense(Layer):
+class Dense(Quantizable):
     """Multiply by a matrix, add a bias: `activation(x @ kernel + bias)`.
 
     Shapes: `(batch, ..., n)` to `(batch, ..., units)`; `kernel` is `(n, units)`.
+
+    Args:
+        lora_rank, lora_alpha: As of `enable_lora`, which is called when the layer is built.
+        quantization_config: How the variables of a layer with a quantized dtype policy lie.
     """
 
     units: Positive
@@ -38,9 +46,14 @@ class Dense(Layer):
     activity_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
+    lora_rank: Rank = None
+    lora_alpha: float | None = None
+    quantization_config: Config = None
 
-    kernel: Variable = owned()
     bias: Variable = owned()
+    kernel = Adapted()
+    adapted = "kernel"
+    layouts = {"kernel": Layout("x", "xy", "y")}
     supports_masking = True
 
     def __post_init__(self):
@@ -58,13 +71,13 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs, training=None):
-        y = inputs @ self.kernel
-        return self.activation(y + self.bias if self.use_bias else y)
+        y = contract(jnp.matmul, inputs, self.kernel)
+        return self.activation(self.with_bias(y))
 
 
 @export("layers.EinsumDense")
 @fields
-class EinsumDense(Layer):
+class EinsumDense(Quantizable):
     """`Dense` along any axes, as an `einsum` equation says it.
 
     `EinsumDense("abc,cd->abd", (None, 64))` is `Dense(64)` on sequences; `"...x,xy->...y"` is so
@@ -73,6 +86,8 @@ class EinsumDense(Layer):
     Args:
         output_shape: Of the output without the batch; None for what the input says.
         bias_axes: The letters of the output along which the bias has values of its own.
+        lora_rank, lora_alpha, quantization_config: As of `Dense`.
+        gptq_unpacked_column_size: Found by itself; kept for the signature.
     """
 
     equation: str
@@ -85,9 +100,15 @@ class EinsumDense(Layer):
     bias_regularizer: Regularizer = None
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
+    lora_rank: Rank = None
+    lora_alpha: float | None = None
+    gptq_unpacked_column_size: int | None = None
+    quantization_config: Config = None
 
-    kernel: Variable = owned()
     bias: Variable | None = owned()
+    kernel = Adapted()
+    adapted = "kernel"
+    zero_name = "zero_point"
 
     def __post_init__(self):
         given = self.output_shape
@@ -101,17 +122,36 @@ class EinsumDense(Layer):
             self.weight("bias", bias)
 
     def call(self, inputs, training=None):
-        y = jnp.einsum(self.equation, inputs, self.kernel.value)
-        return self.activation(y if self.bias is None else y + self.bias)
+        product = functools.partial(jnp.einsum, self.equation)
+        y = contract(product, inputs, self.kernel, self.equation[-1] == self._letters[1][-1])
+        return self.activation(self.with_bias(y))
+
+    @property
+    def _letters(self) -> tuple[str, str, str]:
+        return _split(self)
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        if self._letters[0].endswith("..."):
+            raise NotImplementedError(
+                f"{self._who} cannot be quantized with {self.equation!r}: give the axes behind its "
+                "letters letters too."
+            )
+        return {"kernel": Layout(*(part.replace("...", "") for part in self._letters))}
 
 
-def _einsum_shapes(owner: EinsumDense, input_shape) -> tuple[tuple, tuple | None]:
-    """The shapes of kernel and bias; of the latter None if there is none."""
+def _split(owner: EinsumDense) -> tuple[str, str, str]:
+    """The letters of the input, of the kernel and of the output."""
     found = re.fullmatch(r"([\w.]*),(\w*)->([\w.]*)", owner.equation.replace(" ", ""))
     if found is None or found[1].count("...") != found[3].count("..."):
         expected = "of the form 'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...'"
         raise ValueError(needs(owner, f"an equation {expected}", "equation", owner.equation))
-    source, kernel, target = found.groups()
+    return found[1], found[2], found[3]
+
+
+def _einsum_shapes(owner: EinsumDense, input_shape) -> tuple[tuple, tuple | None]:
+    """The shapes of kernel and bias; of the latter None if there is none."""
+    source, kernel, target = _split(owner)
     batch = None if target.startswith("...") else input_shape[0]
     output_shape = (batch, *owner.output_shape)
     sizes = dict(_aligned(source, input_shape))
@@ -154,7 +194,7 @@ def _aligned(letters: str, shape) -> list[tuple[str, int | None]]:
 
 @export("layers.Embedding")
 @fields
-class Embedding(Layer):
+class Embedding(Quantizable):
     """A vector for each integer: row `i` of the table `embeddings`.
 
     Shapes: integers `(batch, ...)` to `(batch, ..., output_dim)`; `embeddings` is
@@ -164,6 +204,7 @@ class Embedding(Layer):
         input_dim: How many integers there are: 0 to `input_dim - 1`.
         mask_zero: Whether 0 stands for padding, which layers that know masks then skip.
         weights: The table to start from.
+        lora_rank, lora_alpha, quantization_config: As of `Dense`.
     """
 
     input_dim: Positive  # type: ignore[assignment]  # here it is no size of an input
@@ -173,8 +214,15 @@ class Embedding(Layer):
     embeddings_constraint: Constraint = None
     mask_zero: bool = False
     weights: Any = None
+    lora_rank: Rank = None
+    lora_alpha: float | None = None
+    quantization_config: Config = None
 
-    embeddings: Variable = owned()
+    embeddings = Adapted()
+    adapted = "embeddings"
+    modes = ("int8", "int4")
+    layouts = {"embeddings": Layout("y", "xy", "x")}
+    packings = {"embeddings": Packing(0, True), "reverse_embeddings": Packing(0)}
 
     def __post_init__(self):
         self.supports_masking = self.mask_zero
@@ -189,10 +237,14 @@ class Embedding(Layer):
 
     def call(self, inputs):
         rows = inputs if is_int_dtype(inputs.dtype) else inputs.astype("int32")
-        return jnp.take(self.embeddings.value, rows, axis=0).astype(self.compute_dtype)
+        return contract(_take, rows, self.embeddings).astype(self.compute_dtype)
 
     def compute_mask(self, inputs, mask=None):
         return jnp.not_equal(inputs, 0) if self.mask_zero else None
+
+
+def _take(rows, table):
+    return jnp.take(table, rows, axis=0)
 
 
 @export("layers.ReversibleEmbedding")
@@ -218,7 +270,12 @@ class ReversibleEmbedding(Embedding):
     reverse_dtype: Any = None
     logit_soft_cap: float | None = None
 
-    reverse_embeddings: Variable = owned()
+    reverse_embeddings = Adapted()
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        back = {} if self.tie_weights else {"reverse_embeddings": Layout("y", "yx", "x")}
+        return Embedding.layouts | back
 
     def build(self, input_shape=None):
         super().build(input_shape)
@@ -229,12 +286,16 @@ class ReversibleEmbedding(Embedding):
     def call(self, inputs, reverse=False):
         if not reverse:
             return super().call(inputs)
-        table = self.embeddings.value.T if self.tie_weights else self.reverse_embeddings.value
         dtype = self.reverse_dtype or self.compute_dtype
-        logits = inputs.astype(dtype) @ table.astype(dtype)
+        table = self.embeddings if self.tie_weights else self.reverse_embeddings
+        logits = contract(self._back, inputs.astype(dtype), table, ends_alike=False)
         if self.logit_soft_cap is not None:
             logits = jnp.tanh(logits / self.logit_soft_cap) * self.logit_soft_cap
         return logits
+
+    def _back(self, x, table, **options):
+        table = table.T if self.tie_weights else table
+        return jnp.matmul(x, table if options else table.astype(x.dtype), **options)
 
     def compute_mask(self, inputs, mask=None):
         return super().compute_mask(inputs, mask) if is_int_dtype(inputs.dtype) else mask

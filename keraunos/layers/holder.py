@@ -190,6 +190,10 @@ class Holder(Stateful):
             )
         for i, variable in enumerate(own):
             variable.assign(np.asarray(store[str(i)]))
+        self._loaded()
+
+    def _loaded(self) -> None:
+        """Follows when variables were loaded."""
 
     def _own_variables(self) -> list[Variable]:
         own = [v for v in state.walk(self) if isinstance(v, Variable)]

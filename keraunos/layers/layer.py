@@ -413,6 +413,28 @@ class Layer(Options, Operation, Holder):
         return self.dtype_policy.variable_dtype
 
     @property
+    def quantization_mode(self) -> str | None:
+        """How the weights are stored: None as floats, or "int8", "int4", ..."""
+        return self.dtype_policy.quantization_mode
+
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
+        """Store the weights in fewer bits, if the layer can."""
+        self._check_built_for("quantize")
+        raise NotImplementedError(f"{self._who} has no `quantize`: its weights stay floats.")
+
+    def quantized_build(self, input_shape: Any, mode: str) -> None:
+        """Make the variables of the weights as `mode` stores them."""
+        raise NotImplementedError(f"{self._who} has no `quantized_build`: its weights stay floats.")
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """What `call` computes, for a layer that is quantized."""
+        if self.quantization_mode is None:
+            raise NotImplementedError(f"{self._who} is not quantized.")
+        return self.call(*args, **kwargs)
+
+    @property
     def input_dtype(self) -> str:
         """The dtype that float inputs are cast to."""
         return self.compute_dtype
