@@ -77,13 +77,14 @@ def numbers(library):
         "b": "float_normalized",
         "a": "float",
         "c": kinds.float_normalized("other"),
+        "e": kinds.float_rescaled(2.0, 1.0),
         "d": kinds.float_discretized(3),
     }
     return kinds(features)
 
 
-COLUMNS = {"a": [1.0, 2.0], "b": [1.0, 3.0], "c": [0.5, 0.7], "d": np.arange(10.0)}
-BATCH = {name: np.array([[1.0], [5.0]]) for name in "abcd"}
+COLUMNS = {"a": [1.0, 2.0], "b": [1.0, 3.0], "c": [0.5, 0.7], "d": np.arange(10.0), "e": [0.5, 1.0]}
+BATCH = {name: np.array([[1.0], [5.0]]) for name in "abcde"}
 
 
 def test_beside_keras(tmp_path):
