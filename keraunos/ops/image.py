@@ -36,7 +36,9 @@ _METHODS = {
 }
 
 
-def _last(name: str, images: Any, data_format: str | None, rank: int = 2) -> tuple[Any, Callable]:
+def as_batch(
+    name: str, images: Any, data_format: str | None, rank: int = 2
+) -> tuple[Any, Callable]:
     """`images` as a batch with channels last, and the way back."""
     images = jnp.asarray(images)
     if images.ndim not in (rank + 1, rank + 2):
@@ -89,7 +91,7 @@ def resize(
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("resize() can crop or pad to the aspect ratio, not both.")
     height, width = size
-    batch, back = _last("resize", images, data_format)
+    batch, back = as_batch("resize", images, data_format)
     dtype = batch.dtype
     if crop_to_aspect_ratio:
         batch = _cropped(batch, height, width)
@@ -173,7 +175,7 @@ def pad_images(
     data_format: str | None = None,
 ):
     """Images with zeros around; of top, bottom and height two are given, the third follows."""
-    batch, back = _last("pad_images", images, data_format)
+    batch, back = as_batch("pad_images", images, data_format)
     _, rows, columns, _ = batch.shape
     high = _ends("pad_images", "height", rows, top_padding, bottom_padding, target_height, 1)
     wide = _ends("pad_images", "width", columns, left_padding, right_padding, target_width, 1)
@@ -192,7 +194,7 @@ def crop_images(
     data_format: str | None = None,
 ):
     """The inside of images; of top, bottom and height two are given, the third follows."""
-    batch, back = _last("crop_images", images, data_format)
+    batch, back = as_batch("crop_images", images, data_format)
     _, rows, columns, _ = batch.shape
     top, bottom = _ends(
         "crop_images", "height", rows, top_cropping, bottom_cropping, target_height, -1
@@ -238,7 +240,7 @@ def _patches(name: str, images, size, strides, dilation_rate, padding, data_form
     dilation = _per_axis(name, "dilation_rate", dilation_rate, rank)
     if padding not in ("valid", "same"):
         raise ValueError(f"{name}() needs 'valid' or 'same' for `padding`, got {padding!r}.")
-    x, back = _last(name, images, data_format, rank)
+    x, back = as_batch(name, images, data_format, rank)
     for i in range(rank):
         x = _windows(x, 1 + 2 * i, size[i], strides[i], dilation[i], padding == "same")
     x = x.transpose(0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
@@ -320,7 +322,7 @@ def gaussian_blur(
         kernel_size: How far it reaches, `(height, width)`.
         sigma: How wide it is, `(vertically, horizontally)`.
     """
-    batch, back = _last("gaussian_blur", inexact(images), data_format)
+    batch, back = as_batch("gaussian_blur", inexact(images), data_format)
     for axis, (size, width) in enumerate(zip(kernel_size, sigma)):
         batch = _along(batch, _gauss(size, width, batch.dtype), axis + 1, same=True)
     return back(batch)
@@ -329,7 +331,7 @@ def gaussian_blur(
 @op
 def sobel_edges(images: Tensor, data_format: str | None = None):
     """How images change downwards and to the right, by Sobel's filters, on a new last axis."""
-    batch, back = _last("sobel_edges", inexact(images), data_format)
+    batch, back = as_batch("sobel_edges", inexact(images), data_format)
     change, smooth = (-1, 0, 1), (1, 2, 1)
     pairs = ((change, smooth), (smooth, change))
     edges = (_along(_along(batch, down, 1, True), right, 2, True) for down, right in pairs)
@@ -356,8 +358,8 @@ def ssim(
         filter_size, filter_sigma: Of the Gaussian that weights a neighbourhood.
         k1, k2: Keep the quotients stable.
     """
-    x, _ = _last("ssim", inexact(image1), data_format)
-    y, _ = _last("ssim", inexact(image2), data_format)
+    x, _ = as_batch("ssim", inexact(image1), data_format)
+    y, _ = as_batch("ssim", inexact(image2), data_format)
     weights = _gauss(filter_size, filter_sigma, x.dtype)
     if any(isinstance(n, int) and n < filter_size for n in x.shape[1:3]):
         raise ValueError(
@@ -380,7 +382,7 @@ def ssim(
 @op
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None):
     """Images of one channel, as bright as the given colors seem to the eye."""
-    batch, back = _last("rgb_to_grayscale", images, data_format)
+    batch, back = as_batch("rgb_to_grayscale", images, data_format)
     if batch.shape[-1] not in (1, 3):
         raise ValueError(f"rgb_to_grayscale() needs 1 or 3 channels, got {batch.shape[-1]}.")
     if batch.shape[-1] == 1:
@@ -392,7 +394,7 @@ def rgb_to_grayscale(images: Tensor, data_format: str | None = None):
 
 
 def _colors(name: str, images, data_format):
-    batch, back = _last(name, images, data_format)
+    batch, back = as_batch(name, images, data_format)
     if not jnp.issubdtype(batch.dtype, jnp.floating):
         raise ValueError(f"{name}() needs floats from 0 to 1, got {batch.dtype}.")
     if batch.shape[-1] != 3:

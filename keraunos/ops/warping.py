@@ -150,7 +150,7 @@ def perspective_transform(
         points.append((value, 3))
 
     def places(x, y, start, end):
-        t = _perspective(end, start)
+        t = projection(end, start)
         depth = t[6] * x + t[7] * y + 1
         return (t[0] * x + t[1] * y + t[2]) / depth, (t[3] * x + t[4] * y + t[5]) / depth
 
@@ -160,7 +160,7 @@ def perspective_transform(
     )  # fmt: skip
 
 
-def _perspective(of, to):
+def projection(of, to):
     """The eight numbers of the projection that takes four points `of` the plane `to` others."""
     x, y, u, v = of[:, 0], of[:, 1], to[:, 0], to[:, 1]
     one, zero = jnp.ones_like(x), jnp.zeros_like(x)
@@ -182,28 +182,35 @@ def elastic_transform(
 ):
     """Images crumpled: each place is read a little off, by a smooth random amount.
 
-    From Simard et al., "Best practices for convolutional neural networks", 2003.
+    As far to the right as down, as in Keras. Simard et al., "Best practices for convolutional
+    neural networks", 2003.
 
     Args:
         alpha: How far.
         sigma: How smooth: the width of the Gaussian that the noise is blurred by.
     """
+    return crumpled(
+        images, alpha, sigma, sigma, interpolation, fill_mode, fill_value, seed, data_format
+    )
+
+
+def crumpled(images, alpha, sigma, widest, interpolation, fill_mode, fill_value, seed, data_format):
+    """`elastic_transform` where `alpha` and `sigma` may be drawn; `sigma` is `widest` at most."""
     shape = jnp.shape(images)
     first = standardize_data_format(data_format) == "channels_first"
     batch = shape[:-3] or (1,)
     plane = shape[-2:] if first else shape[-3:-1]
-    keys = jax.random.split(random.draw_seed(seed))
-    reach = int(6 * sigma) | 1
+    reach = int(6 * widest) | 1
     places = jnp.arange(reach) - reach // 2
-    weights = jnp.exp(-jnp.square(places) / (2 * sigma**2))
+    bell = jnp.exp(-jnp.square(places) / (2 * jnp.square(jnp.maximum(sigma, 1e-6))))
+    weights = jnp.where(jnp.abs(places) <= 3 * sigma, bell, 0)
     weights = weights / jnp.sum(weights)
-    smooth = lambda noise: jax.scipy.signal.convolve(noise, jnp.outer(weights, weights), "same")
-    across, down = (
-        alpha * jax.vmap(smooth)(jax.random.normal(key, (*batch, *plane))) for key in keys
-    )
+    kernel = jnp.outer(weights, weights)
+    noise = sigma * jax.random.normal(random.draw_seed(seed), (*batch, *plane))
+    off = alpha * jax.vmap(lambda x: jax.scipy.signal.convolve(x, kernel, "same"))(noise)
     return _warped(
         "elastic_transform", images, data_format, interpolation, fill_mode, fill_value,
-        lambda x, y, right, below: (x + right, y + below), (across, 3), (down, 3),
+        lambda x, y, off: (x + off, y + off), (off, 3),
     )  # fmt: skip
 
 
