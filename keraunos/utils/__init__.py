@@ -24,6 +24,7 @@ from keraunos.saving import (
     register_keras_serializable,
     serialize_keras_object,
 )
+from keraunos.utils import bounding_boxes
 from keraunos.utils.arrays import (
     normalize,
     pack_x_y_sample_weight,
@@ -51,6 +52,7 @@ __all__ = [
     "PyDataset",
     "array_to_img",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
