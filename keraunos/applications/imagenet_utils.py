@@ -11,6 +11,7 @@ import numpy as np
 
 from keraunos.applications import files
 from keraunos.core import config
+from keraunos.core.dtypes import is_float_dtype
 from keraunos.core.graph import KerasTensor
 from keraunos.ops.core import cast
 
@@ -44,14 +45,10 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
 
 
 def _floats(x: Any) -> Any:
-    if isinstance(x, (jax.Array, KerasTensor)):
-        return (
-            x
-            if np.issubdtype(x.dtype, np.floating) or "float" in str(x.dtype)
-            else cast(x, config.floatx())
-        )
-    x = np.asarray(x)
-    return x if np.issubdtype(x.dtype, np.floating) else x.astype(config.floatx())
+    x = x if isinstance(x, (jax.Array, KerasTensor)) else np.asarray(x)
+    if is_float_dtype(x.dtype):
+        return x
+    return cast(x, config.floatx()) if isinstance(x, KerasTensor) else x.astype(config.floatx())
 
 
 def preprocessing(mode: str | None) -> Callable[..., Any]:

@@ -22,7 +22,6 @@ FILE = Path(__file__).with_suffix(".json")
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "VGG16": [{"include_top": False, "pooling": "max"}],
     "ResNet50": [{"include_top": False, "pooling": "avg", "input_shape": (64, 33, 4)}],
-    "InceptionV3": [{"include_top": False, "pooling": "max"}],
     "MobileNet": [
         {"include_top": False, "pooling": "avg", "alpha": 0.5},
         {"alpha": 0.3, "depth_multiplier": 2, "dropout": 0.2, "classes": 7},

@@ -43,7 +43,7 @@ def put(root, path, content):
     (root / path).write_bytes(content)
 
 
-def test_pretrained_weights(site, tmp_path):
+def test_pretrained_weights(site, empty, tmp_path):
     root, asked = site
     given = {"alpha": 0.25, "include_top": False, "input_shape": (32, 32, 3)}
     theirs = keras.applications.MobileNet(weights=None, **given)
@@ -62,7 +62,7 @@ def test_pretrained_weights(site, tmp_path):
     assert (tmp_path / "home/models/mobilenet_2_5_224_tf_no_top.h5").is_file()
 
 
-def test_a_damaged_file_is_refused(site, tmp_path):
+def test_a_damaged_file_is_refused(site, empty, tmp_path):
     path = "tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     put(site[0], path, b"abc")
     with pytest.raises(ValueError, match="6d6bbae143d832006294945121d1f1fc"):
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_refused(site, tmp_path):
     assert not list((tmp_path / "home/models").iterdir())
 
 
-def test_weights_of_another_shape_are_refused(site, tmp_path):
+def test_weights_of_another_shape_are_refused(site, empty, tmp_path):
     other = applications.MobileNet(weights=None, alpha=0.5, include_top=False)
     other.save_weights(tmp_path / "a.weights.h5")
     path = "tensorflow/keras-applications/mobilenet/mobilenet_2_5_160_tf_no_top.h5"
