@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 
 from keraunos.core import config, registry
-from keraunos.core.fields import Configurable, fields
+from keraunos.core.fields import Axes, Configurable, fields
 from keraunos.core.graph import tensor
 from keraunos.core.past import names_of
 from keraunos.core.registry import export
@@ -54,7 +54,7 @@ class MaxNorm(Constraint):
     """
 
     max_value: float = 2
-    axis: Any = 0
+    axis: Axes = 0
 
     def __call__(self, w):
         w = jnp.asarray(tensor(w))
@@ -75,7 +75,7 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Vectors along `axis` have length 1."""
 
-    axis: Any = 0
+    axis: Axes = 0
 
     def __call__(self, w):
         w = jnp.asarray(tensor(w))
@@ -93,7 +93,7 @@ class MinMaxNorm(Constraint):
     min_value: float = 0.0
     max_value: float = 1.0
     rate: float = 1.0
-    axis: Any = 0
+    axis: Axes = 0
 
     def __call__(self, w):
         w = jnp.asarray(tensor(w))

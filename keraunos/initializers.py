@@ -13,7 +13,7 @@ import numpy as np
 
 from keraunos import random
 from keraunos.core import config, registry
-from keraunos.core.fields import Configurable, fields, needs, one_of
+from keraunos.core.fields import Axes, Configurable, fields, needs, numbers, one_of
 from keraunos.core.graph import tensor
 from keraunos.core.past import names_of
 from keraunos.core.registry import export
@@ -94,7 +94,9 @@ class Identity(Initializer):
 
 
 def _stft_window(value: Any, name: str, owner: Any) -> Any:
-    return value if value is None or isinstance(value, (str, tuple)) else np.asarray(value)
+    if value is None or isinstance(value, (str, tuple)):
+        return value
+    return np.asarray(numbers(value, name, owner))
 
 
 @export("initializers.STFT", "STFTInitializer", "stft")
@@ -300,8 +302,8 @@ class VarianceScaling(Scaled):
     mode: Annotated[str, one_of(*MODES)] = "fan_in"
     distribution: Annotated[str, _distribution] = "truncated_normal"
     seed: Seed = None
-    input_axes: Any = None
-    output_axes: Any = None
+    input_axes: Axes = None
+    output_axes: Axes = None
 
 
 @fields
@@ -309,8 +311,8 @@ class _Named(Scaled):
     """A scaling with a name of its own."""
 
     seed: Seed = None
-    input_axes: Any = None
-    output_axes: Any = None
+    input_axes: Axes = None
+    output_axes: Axes = None
 
 
 @export("initializers.GlorotUniform")

@@ -7,6 +7,7 @@ import numpy as np
 
 from keraunos.callbacks.callback import Callback
 from keraunos.core import registry
+from keraunos.core.fields import Path, checked
 
 
 @registry.export("callbacks.BackupAndRestore")
@@ -27,9 +28,10 @@ class BackupAndRestore(Callback):
     Errors: ValueError from `fit` if another program wrote the folder: it says what differs.
     """
 
+    @checked
     def __init__(
         self,
-        backup_dir: Any,
+        backup_dir: Path,
         save_freq: Any = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,

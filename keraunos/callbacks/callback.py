@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keraunos.core import plain, registry
+from keraunos.core.fields import checked
 
 
 @registry.export("callbacks.Callback")
@@ -144,6 +145,7 @@ class LambdaCallback(Callback):
     All hooks of `Callback` are taken, by their names.
     """
 
+    @checked
     def __init__(
         self,
         on_epoch_begin: Callable | None = None,

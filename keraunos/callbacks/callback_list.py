@@ -7,6 +7,7 @@ from typing import Any
 from keraunos.callbacks.callback import HOOKS, Callback, History
 from keraunos.callbacks.progress import ProgbarLogger
 from keraunos.core import registry
+from keraunos.core.fields import checked
 
 BATCH_HOOKS = tuple(hook for hook in HOOKS if "batch" in hook)
 
@@ -31,6 +32,7 @@ class CallbackList(Callback):
         params: Given to the callbacks' `set_params`, if there are any.
     """
 
+    @checked
     def __init__(
         self,
         callbacks: Any = None,

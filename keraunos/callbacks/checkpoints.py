@@ -10,7 +10,7 @@ import numpy as np
 from keraunos.callbacks.callback import number
 from keraunos.callbacks.monitors import Monitor
 from keraunos.core import console, registry
-from keraunos.core.fields import did_you_mean
+from keraunos.core.fields import Path, checked, did_you_mean
 
 
 class Saver(Monitor):
@@ -24,6 +24,7 @@ class Saver(Monitor):
 
     period: int = 1  # epochs
 
+    @checked
     def __init__(
         self,
         monitor: str,
@@ -115,14 +116,15 @@ class ModelCheckpoint(Saver):
         kwargs: Of Keras 2: `period`, a number of epochs; `options` means nothing.
     """
 
+    @checked
     def __init__(
         self,
-        filepath: Any,
+        filepath: Path,
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
         save_weights_only: bool = False,
-        mode: str = "auto",
+        mode: str | None = "auto",
         save_freq: Any = "epoch",
         initial_value_threshold: float | None = None,
         **kwargs: Any,

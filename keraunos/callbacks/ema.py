@@ -4,6 +4,7 @@ from typing import Any
 
 from keraunos.callbacks.callback import Callback
 from keraunos.core import registry, state
+from keraunos.core.fields import checked
 
 
 @registry.export("callbacks.SwapEMAWeights")
@@ -20,6 +21,7 @@ class SwapEMAWeights(Callback):
     stopped early ends with the means too, and optimizers are saved with the means they keep.
     """
 
+    @checked
     def __init__(self, swap_on_epoch: bool = False):
         super().__init__()
         self.swap_on_epoch = bool(swap_on_epoch)

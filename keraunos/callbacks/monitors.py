@@ -10,7 +10,7 @@ import numpy as np
 
 from keraunos.callbacks.callback import Callback
 from keraunos.core import console, registry
-from keraunos.core.fields import did_you_mean
+from keraunos.core.fields import checked, did_you_mean
 
 # What a metric without a direction of its own is called if it is to grow.
 _GROWING = {"acc", "accuracy", "auc", "precision", "recall", "f1", "fmeasure", "iou", "dice", "r2"}
@@ -29,7 +29,8 @@ class Monitor(Callback):
         "Monitoring conditioned on metric `{}` which is not available. Available metrics are: {}"
     )
 
-    def __init__(self, monitor: str = "val_loss", mode: str = "auto", min_delta: float = 0):
+    @checked
+    def __init__(self, monitor: str = "val_loss", mode: str | None = "auto", min_delta: float = 0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             warnings.warn(
@@ -110,13 +111,14 @@ class EarlyStopping(Monitor):
 
     _missing = Monitor._missing.replace("Monitoring", "Early stopping")
 
+    @checked
     def __init__(
         self,
         monitor: str = "val_loss",
         min_delta: float = 0,
         patience: int = 0,
         verbose: int = 0,
-        mode: str = "auto",
+        mode: str | None = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
@@ -180,13 +182,14 @@ class ReduceLROnPlateau(Monitor):
 
     _missing = Monitor._missing.replace("Monitoring", "Learning rate reduction is") + "."
 
+    @checked
     def __init__(
         self,
         monitor: str = "val_loss",
         factor: float = 0.1,
         patience: int = 10,
         verbose: int = 0,
-        mode: str = "auto",
+        mode: str | None = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
@@ -256,6 +259,7 @@ class LearningRateScheduler(Callback):
         verbose: 1 says what is set.
     """
 
+    @checked
     def __init__(self, schedule: Callable, verbose: int = 0):
         super().__init__()
         self.schedule, self.verbose = schedule, verbose
@@ -302,6 +306,7 @@ class TerminateOnNaN(Callback):
         raise_error: Whether that is a RuntimeError instead.
     """
 
+    @checked
     def __init__(self, raise_error: bool = False):
         super().__init__()
         self.raise_error = raise_error

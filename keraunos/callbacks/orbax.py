@@ -9,7 +9,7 @@ import numpy as np
 from keraunos.callbacks.callback import number
 from keraunos.callbacks.checkpoints import Saver
 from keraunos.core import registry
-from keraunos.core.fields import needs
+from keraunos.core.fields import checked, needs
 from keraunos.saving import orbax
 
 
@@ -35,6 +35,7 @@ class OrbaxCheckpoint(Saver):
     of another run would be taken for the last ones of this.
     """
 
+    @checked
     def __init__(
         self,
         directory: Any,

@@ -9,6 +9,7 @@ import numpy as np
 
 from keraunos.callbacks.callback import Callback
 from keraunos.core import console, registry
+from keraunos.core.fields import checked
 
 _BOLD, _GREEN, _WHITE, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 
@@ -31,6 +32,7 @@ class Progbar:
         unit_name: What a step is called.
     """
 
+    @checked
     def __init__(
         self,
         target: int | None,

@@ -14,7 +14,7 @@ from keraunos.callbacks import events
 from keraunos.callbacks.callback import Callback
 from keraunos.core import registry
 from keraunos.core.config import image_data_format
-from keraunos.core.fields import did_you_mean, needs
+from keraunos.core.fields import Path, checked, did_you_mean, needs
 
 # Arguments of Keras 1 and 2 that mean nothing here.
 _IGNORED = ("batch_size", "write_grads", "embeddings_layer_names", "embeddings_data")
@@ -46,9 +46,10 @@ class TensorBoard(Callback):
     `update_freq` is; in Keras only those that end with a batch that is written.
     """
 
+    @checked
     def __init__(
         self,
-        log_dir: Any = "logs",
+        log_dir: Path = "logs",
         histogram_freq: int = 0,
         write_graph: bool = True,
         write_images: bool = False,

@@ -6,12 +6,13 @@ import os
 import urllib.parse
 import urllib.request
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from keraunos.callbacks.callback import Callback, number
 from keraunos.core import registry
+from keraunos.core.fields import Path, checked, mapping, optional
 
 
 @registry.export("callbacks.CSVLogger")
@@ -22,7 +23,8 @@ class CSVLogger(Callback):
         append: Whether to go on in a file that exists.
     """
 
-    def __init__(self, filename: Any, separator: str = ",", append: bool = False):
+    @checked
+    def __init__(self, filename: Path, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self._size = 0  # of what stays in the file
@@ -73,12 +75,13 @@ class RemoteMonitor(Callback):
         send_as_json: Whether the request is JSON itself, and no form.
     """
 
+    @checked
     def __init__(
         self,
         root: str = "http://localhost:9000",
         path: str = "/publish/epoch/end/",
         field: str = "data",
-        headers: dict[str, str] | None = None,
+        headers: Annotated[Any, optional(mapping)] = None,
         send_as_json: bool = False,
     ):
         super().__init__()

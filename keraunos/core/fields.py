@@ -13,7 +13,8 @@ From these lines the class gets its signature, its defaults, the conversion and 
 its arguments, its config, and its round trip through a saved file. The rules:
 
 * an annotated name is a constructor argument, kept in the attribute of that name;
-* `Annotated[type, convert]` passes it through `convert(value, name, owner)`;
+* `Annotated[type, convert]` passes it through `convert(value, name, owner)`; plain `bool`,
+  `int`, `float` and `str`, also `| None`, are checked to be such;
 * `ClassVar`, and a name set to `owned()`, is no argument;
 * arguments of the base class follow one's own, and go to the base's `__init__` first;
   one that is declared again only gets another place or another default;
@@ -23,9 +24,12 @@ A class that writes its own `__init__`, as users' classes do, works as in any Py
 '''
 
 import difflib
+import functools
 import inspect
+import os
+import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import numpy as np
@@ -63,6 +67,16 @@ class Field(NamedTuple):
             return self
         raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.name!r}")
 
+    def take(self, value: Any, owner: Any) -> Any:
+        """The value as it is kept; an error says which argument it is about."""
+        try:
+            return self.convert(value, self.name, owner)
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            if f"`{self.name}`" in str(error):
+                raise
+            text = f"{type(owner).__name__} cannot take {value!r} for `{self.name}`: {error}"
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from None
+
 
 @typing.dataclass_transform(field_specifiers=(owned, option))
 def fields(cls: C) -> C:
@@ -92,7 +106,7 @@ def declare(cls: C, declared: Iterable[Field], base_init: Callable) -> C:
         mine = {name: values.pop(name) for name in own if name not in base}
         base_init(self, **values, **extra)
         for name, value in mine.items():
-            setattr(self, name, own[name].convert(value, name, self))
+            setattr(self, name, own[name].take(value, self))
         if "__post_init__" in vars(cls):
             cls.__post_init__(self)
 
@@ -114,8 +128,27 @@ def _annotated(cls: type) -> Iterable[Field]:
             continue
         if ClassVar in (hint, get_origin(hint)) or any(a is ClassVar for a in get_args(hint)):
             continue
-        converters = [extra for extra in getattr(hint, "__metadata__", ()) if callable(extra)]
-        yield Field(name, default, *converters[:1])
+        yield Field(name, default, *converters(hint))
+
+
+def checked(init: C) -> C:
+    """Decorator: check the arguments of a hand-written `__init__` by their annotations."""
+    hints = typing.get_type_hints(init, include_extras=True)
+    places = {name: i for i, name in enumerate(inspect.signature(init).parameters)}
+    checks = {name: found[0] for name in places if (found := converters(hints.get(name)))}
+
+    @functools.wraps(init)
+    def wrapped(self, *args, **kwargs):
+        for name, value in kwargs.items():
+            if name in checks:
+                checks[name](value, name, self)
+        for i, value in enumerate(args, start=1):
+            if name := by_place.get(i):
+                checks[name](value, name, self)
+        init(self, *args, **kwargs)
+
+    by_place = {places[name]: name for name in checks}
+    return wrapped  # type: ignore[return-value]
 
 
 def _merge(own: dict[str, Field], base: Mapping[str, inspect.Parameter]) -> inspect.Signature:
@@ -215,17 +248,114 @@ def one_of(*choices: str) -> Callable:
     return convert
 
 
+def flag(value, name, owner):
+    """The check for switches."""
+    if value is not None and not (np.ndim(value) == 0 and value in (True, False)):
+        raise ValueError(needs(owner, "True or False", name, value))
+    return value
+
+
+def number(value, name, owner):
+    """The check for numbers; arrays and variables count, whose value may not be known yet."""
+    if not isinstance(value, (int, float, np.number)) and not hasattr(value, "dtype"):
+        raise ValueError(needs(owner, "a number", name, value))
+    return value
+
+
+def whole(value, name, owner):
+    """The check for integers; 3.0 is one too."""
+    number_ = isinstance(value, (int, float, np.number)) and value == value // 1
+    if not number_ and not hasattr(value, "dtype"):
+        raise ValueError(needs(owner, "an integer", name, value))
+    return value
+
+
+def text(value, name, owner):
+    """The check for strings."""
+    if not isinstance(value, str):
+        raise ValueError(needs(owner, "a string", name, value))
+    return value
+
+
+def listed(value, name, owner):
+    """The check for lists."""
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        raise ValueError(needs(owner, "a list", name, value))
+    return value
+
+
+def mapping(value, name, owner):
+    """The check for dicts."""
+    if not isinstance(value, Mapping):
+        raise ValueError(needs(owner, "a dict", name, value))
+    return value
+
+
+def function(value, name, owner):
+    """The check for functions."""
+    if not callable(value):
+        raise ValueError(needs(owner, "a function", name, value))
+    return value
+
+
+_PLAIN: dict[Any, Callable] = {
+    bool: flag,
+    int: whole,
+    float: number,
+    str: text,
+    Callable: function,
+}
+
+
+def converters(hint: Any) -> list[Callable]:
+    """The converter in an annotation, or the check of a plain type; or nothing."""
+    if own := [extra for extra in getattr(hint, "__metadata__", ()) if callable(extra)]:
+        return own[:1]
+    if get_origin(hint) in (Sequence, list, tuple):
+        return [listed]
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not types.NoneType]
+    if len(kinds) != 1 or kinds[0] not in _PLAIN:
+        return []
+    check = _PLAIN[kinds[0]]
+    return [check if kinds[0] is hint else optional(check)]
+
+
+def axes(value, name, owner):
+    """The check for an axis, several of them, or None where the owner knows which."""
+    several = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    if not all(isinstance(axis, (int, np.integer)) for axis in several):
+        raise ValueError(needs(owner, "an axis or a list of them", name, value))
+    return value
+
+
+def numbers(value, name, owner):
+    """The check for a number or an array of numbers, also as nested lists."""
+    if value is not None and not hasattr(value, "dtype"):
+        kind = np.asarray(value, "object" if isinstance(value, str) else None).dtype.kind
+        if kind not in "biuf":
+            raise ValueError(needs(owner, "numbers", name, value))
+    return value
+
+
+def path(value, name, owner):
+    """The converter for places of files."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(needs(owner, "the path of a file", name, value))
+    return os.fspath(value)
+
+
 def positive(value, name, owner):
     """The converter for sizes and counts: an integer above 0."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value <= 0:
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not integer or value <= 0:
         raise ValueError(needs(owner, "a positive integer", name, value))
     return int(value)
 
 
 def fraction(value, name, owner):
     """The converter for shares: a number from 0 to 1."""
-    if isinstance(value, (bool, str)) or not 0 <= value <= 1:
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (real or hasattr(value, "dtype")) or not 0 <= value <= 1:
         raise ValueError(needs(owner, "a number from 0 to 1", name, value))
     return value
 
@@ -245,6 +375,10 @@ def per_axis(value, name, owner):
     return tuple(int(n) for n in sizes)
 
 
+Axes = Annotated[Any, axes]
+Numbers = Annotated[Any, numbers]
+Listed = Annotated[Any, listed]
+Path = Annotated[Any, path]
 Positive = Annotated[int, positive]
 OptionalPositive = Annotated[int | None, optional(positive)]
 Fraction = Annotated[float, fraction]

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from keraunos.core import config, naming
+from keraunos.core import config, naming, placement
 from keraunos.core.facts import Fact
 
 _scope: contextvars.ContextVar["StatelessScope | None"] = contextvars.ContextVar(
@@ -45,6 +45,8 @@ class Variable:
         autocast: Whether layers read a float value in their compute dtype.
         aggregation, synchronization: Said of replicas; kept, one engine needs neither.
         name: The last part of `path`.
+        layout: Where the array lives: a `TensorLayout` or a sharding of JAX. What the
+            distribution says, if there is one, by default.
     """
 
     name = Fact[str]()
@@ -89,8 +91,10 @@ class Variable:
         traced = isinstance(jnp.zeros(()), Tracer)
         with jax.ensure_compile_time_eval() if traced else contextlib.nullcontext():
             self._array = _initial(initializer, shape, dtype)
-        self.shape = self._array.shape
-        self.dtype = self._array.dtype.name
+            self.shape = self._array.shape
+            self.dtype = self._array.dtype.name
+            self.layout = placement.layout_of(self)
+            self._array = placement.put(self._array, self.layout, self.path)
 
     @property
     def value(self) -> jax.Array:
@@ -133,7 +137,8 @@ class Variable:
                 "`stateless_update_state`, which return new values instead."
             )
         else:  # a buffer of its own: programs take those of variables over
-            self._array = value.copy() if value is given else value
+            value = value.copy() if value is given else value
+            self._array = placement.put(value, self.layout)
         return self
 
     def assign_add(self, value: Any) -> "Variable":

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import config
+from keraunos.core import config, placement
 
 
 class Arrays:
@@ -79,9 +78,9 @@ class Arrays:
         size, full = self.batch_size, self.size // self.batch_size
         if first < min(end, full):
             rows = order[: full * size].reshape(full, size)
-            yield (self.on_device(), jnp.asarray(rows)), range(first, min(end, full))
+            yield (self.on_device(), placement.whole(rows)), range(first, min(end, full))
         if end > full:
-            yield (self.on_device(), jnp.asarray(order[None, full * size :])), range(1)
+            yield (self.on_device(), placement.whole(order[None, full * size :])), range(1)
 
     @staticmethod
     def pick(feed: Any, step: Any) -> Any:
@@ -89,7 +88,7 @@ class Arrays:
         data, order = feed
         rows = jax.lax.dynamic_index_in_dim(order, step, keepdims=False)
         take = lambda array: array.at[rows].get(mode="clip", unique_indices=True)
-        return jax.tree.map(take, data)
+        return placement.batch(jax.tree.map(take, data))
 
     def first(self) -> Any:
         """A batch to learn shapes and dtypes from."""
@@ -107,4 +106,4 @@ def standard(array: Any) -> Any:
 
 
 def _placed(array: np.ndarray) -> Any:
-    return jnp.asarray(standard(array))
+    return placement.whole(standard(array))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from keraunos.core import placement
 from keraunos.core.listed import as_numpy
 from keraunos.data.arrays import Arrays, standard
 from keraunos.data.dataset import INFINITE_CARDINALITY, Cut, Dataset
@@ -104,7 +105,7 @@ class Stream:
             np.stack(leaves, out=stacked[: len(leaves)])
             return stacked
 
-        return jax.tree.map(stack, *batches), range(len(batches))
+        return placement.stacked(jax.tree.map(stack, *batches)), range(len(batches))
 
     def _room(self, batch) -> int:
         weight = sum(leaf.nbytes for leaf in jax.tree.leaves(batch))
@@ -114,9 +115,8 @@ class Stream:
     @staticmethod
     def pick(feed: Any, step: Any) -> Any:
         """The batch of a step, inside of a program."""
-        return jax.tree.map(
-            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, step, keepdims=False), feed
-        )
+        at = lambda leaf: jax.lax.dynamic_index_in_dim(leaf, step, keepdims=False)
+        return placement.batch(jax.tree.map(at, feed))
 
     @functools.cached_property
     def _sample(self) -> Any:

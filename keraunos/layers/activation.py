@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos import activations
-from keraunos.core.fields import fields, needs, optional, owned
+from keraunos.core.fields import Axes, fields, needs, optional, owned
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer
@@ -98,7 +98,7 @@ class PReLU(Layer):
     alpha_initializer: Initializer = "Zeros"
     alpha_regularizer: Regularizer = None
     alpha_constraint: Constraint = None
-    shared_axes: Any = None
+    shared_axes: Axes = None
 
     alpha: Variable = owned()
     supports_masking = True
@@ -132,7 +132,7 @@ class Softmax(Layer):
     to hold for all that lies behind its axes.
     """
 
-    axis: Any = -1
+    axis: Axes = -1
     supports_masking = True
 
     def call(self, inputs, mask=None):

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 
 from keraunos import ops, random
 from keraunos.core import config, masks, registry, tree
-from keraunos.core.fields import Fraction, OptionalPositive, Positive, fields, needs, one_of, owned
+from keraunos.core.fields import (
+    Axes,
+    Fraction,
+    OptionalPositive,
+    Positive,
+    fields,
+    needs,
+    one_of,
+    owned,
+)
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.activation import Softmax
@@ -237,7 +246,7 @@ class MultiHeadAttention(Heads):
     dropout: Fraction = 0.0
     use_bias: bool = True
     output_shape: Any = None
-    attention_axes: Any = None
+    attention_axes: Axes = None
     sliding_window: Window = None
     flash_attention: bool | None = None
     kernel_initializer: Initializer = "glorot_uniform"
@@ -248,7 +257,7 @@ class MultiHeadAttention(Heads):
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
     use_gate: bool = False
-    seed: Any = None
+    seed: int | None = None
 
     takes_query_mask = False  # in Keras only the one that the tensor carries counts
 
@@ -329,7 +338,7 @@ class GroupedQueryAttention(Heads):
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
     use_gate: bool = False
-    seed: Any = None
+    seed: int | None = None
 
     takes_query_mask = True
 
@@ -368,7 +377,7 @@ class Attention(Layer):
     use_scale: bool = False
     score_mode: Annotated[str, one_of("dot", "concat")] = "dot"
     dropout: Fraction = 0.0
-    seed: Any = None
+    seed: int | None = None
 
     scale: Variable | None = owned()
     concat_score_weight: Any = owned()

@@ -15,7 +15,17 @@ import jax.numpy as jnp
 from keraunos import random
 from keraunos.activations import Activation
 from keraunos.core import registry, tree
-from keraunos.core.fields import Field, Fraction, Positive, declare, fields, option, owned
+from keraunos.core.fields import (
+    Field,
+    Fraction,
+    Listed,
+    Positive,
+    checked,
+    declare,
+    fields,
+    option,
+    owned,
+)
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer
@@ -392,7 +402,8 @@ class StackedRNNCells(Layer):
         cells: Cells, first to last.
     """
 
-    def __init__(self, cells, **kwargs):
+    @checked
+    def __init__(self, cells: Listed, **kwargs):
         super().__init__(**kwargs)
         for cell in cells:
             check_cell(cell, type(self).__name__)

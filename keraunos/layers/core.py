@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from keraunos import activations, ops
 from keraunos.activations import Activation
 from keraunos.core import registry, tree
-from keraunos.core.dtypes import is_int_dtype
-from keraunos.core.fields import Positive, fields, needs, owned
+from keraunos.core.dtypes import is_int_dtype, standardize_dtype
+from keraunos.core.fields import Positive, fields, mapping, needs, optional, owned, via
 from keraunos.core.graph import KerasTensor, abstract, symbolic_in
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -75,6 +75,10 @@ class Dense(Quantizable):
         return self.activation(self.with_bias(y))
 
 
+def _sizes(value, name, owner) -> tuple:
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
 @export("layers.EinsumDense")
 @fields
 class EinsumDense(Quantizable):
@@ -91,7 +95,7 @@ class EinsumDense(Quantizable):
     """
 
     equation: str
-    output_shape: Any
+    output_shape: Annotated[Any, _sizes]
     activation: Activation = None
     bias_axes: str | None = None
     kernel_initializer: Initializer = "glorot_uniform"
@@ -111,8 +115,6 @@ class EinsumDense(Quantizable):
     zero_name = "zero_point"
 
     def __post_init__(self):
-        given = self.output_shape
-        self.output_shape = (given,) if isinstance(given, int) else tuple(given)
         self.bias = None
 
     def build(self, input_shape):
@@ -267,7 +269,7 @@ class ReversibleEmbedding(Embedding):
     embeddings_regularizer: Regularizer = None
     embeddings_constraint: Constraint = None
     mask_zero: bool = False
-    reverse_dtype: Any = None
+    reverse_dtype: Annotated[Any, optional(via(standardize_dtype))] = None
     logit_soft_cap: float | None = None
 
     reverse_embeddings = Adapted()
@@ -321,11 +323,16 @@ class Lambda(Layer):
     function: Callable
     output_shape: Any = None
     mask: Any = None
-    arguments: Any = None
+    arguments: Annotated[Any, optional(mapping)] = None
 
     def __post_init__(self):
         if not callable(self.function):
             raise TypeError(needs(self, "a function", "function", self.function))
+        if self.mask is not None and not callable(self.mask) and not hasattr(self.mask, "shape"):
+            raise TypeError(needs(self, "a mask, or a function that makes one", "mask", self.mask))
+        shape = self.output_shape
+        if not (shape is None or callable(shape) or isinstance(shape, (tuple, list))):
+            raise TypeError(needs(self, "a shape, or a function of one", "output_shape", shape))
         self.arguments = dict(self.arguments or {})
         self.supports_masking = self.mask is not None
         self._wants = set(inspect.signature(self.function).parameters) & {"mask", "training"}

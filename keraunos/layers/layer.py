@@ -19,12 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos.core import dtypes, errors, masks, naming, registry, remat, state, tree
-from keraunos.core.fields import Configurable, did_you_mean
+from keraunos.core.fields import Configurable, Field, checked, did_you_mean, needs, via
 from keraunos.core.graph import KerasTensor, Operation, abstract, symbolic_in
 from keraunos.core.state import StatelessScope, Variable
 from keraunos.layers.holder import Holder
 from keraunos.layers.spec import InputSpec, Options
 
+_PENALTY = Field(
+    "activity_regularizer", None, via(functools.partial(registry.find, "regularizers"))
+)
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
 _depth: contextvars.ContextVar[int] = contextvars.ContextVar("depth", default=0)
 
@@ -65,6 +68,7 @@ class Layer(Options, Operation, Holder):
         layer._remat = remat.current()
         return layer
 
+    @checked
     def __init__(
         self,
         *,
@@ -77,7 +81,9 @@ class Layer(Options, Operation, Holder):
         **kwargs: Any,
     ):
         Operation.__init__(self, name)
-        self.activity_regularizer = registry.find("regularizers", activity_regularizer)
+        self.activity_regularizer = _PENALTY.take(activity_regularizer, self)
+        if weights is not None and not isinstance(weights, (list, tuple, np.ndarray)):
+            raise ValueError(needs(self, "a list of arrays", "weights", weights))
         self._dtype_policy = dtypes.get(dtype)
         self.autocast, self.built, self._trainable = bool(autocast), False, bool(trainable)
         self.path = None

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from keraunos.core.fields import needs, optional, positive
 from keraunos.core.state import Variable
 from keraunos.layers.lora import Adaptable
+from keraunos.quantizers.calibrate import Rounded
 from keraunos.quantizers.configs import MODES, QuantizationConfig, resolved
 from keraunos.quantizers.packed import Float8, Grouped, Packing, PerOutput
 from keraunos.quantizers.quantize import AbsMaxQuantizer, abs_max_quantize_grouped_with_zero_point
@@ -211,15 +212,15 @@ class Quantizable(Adaptable):
             f"{name}_zero": packing.turned(zero),
         }
 
-    def set_calibrated(self, name: str, integers, scale, zero, group, factors=None) -> None:
-        """Take a matrix, from inputs to outputs, that GPTQ or AWQ rounded, instead of floats."""
-        packing = self._packing(name)
+    def set_calibrated(self, name: str, rounded: Rounded) -> None:
+        """Compute with what GPTQ or AWQ made of the weight `name`, and forget the floats."""
+        integers = jnp.asarray(rounded.integers.T, "uint8")
         for attribute, value in {
-            f"quantized_{name}": packing.pack(integers.astype("uint8")),
-            f"{name}_scale": packing.turned(scale),
-            f"{name}_zero": packing.turned(zero),
-            "g_idx": group,
-            "awq_scales": factors,
+            f"quantized_{name}": self._packing(name).pack(integers),
+            f"{name}_scale": rounded.scale,
+            f"{name}_zero": rounded.zero,
+            "g_idx": rounded.group,
+            "awq_scales": rounded.factors,
         }.items():
             if value is not None:
                 getattr(self, attribute).assign(value)

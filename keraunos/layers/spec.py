@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from keraunos import constraints, initializers, regularizers
 from keraunos.core import registry
 from keraunos.core.dtypes import standardize_dtype
-from keraunos.core.fields import fields, option, via
+from keraunos.core.fields import checked, fields, listed, mapping, option, optional, via
 
 Initializer = Annotated[Any, via(initializers.get)]
 Regularizer = Annotated[Any, via(regularizers.get)]
@@ -60,14 +60,15 @@ class InputSpec:
         optional: Whether the input may be None.
     """
 
+    @checked
     def __init__(
         self,
         dtype: Any = None,
-        shape: Any = None,
+        shape: Annotated[Any, optional(listed)] = None,
         ndim: int | None = None,
         max_ndim: int | None = None,
         min_ndim: int | None = None,
-        axes: dict[int, int | None] | None = None,
+        axes: Annotated[Any, optional(mapping)] = None,
         allow_last_axis_squeeze: bool = False,
         name: str | None = None,
         optional: bool = False,

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from keraunos.core import config, masks
-from keraunos.core.fields import needs
+from keraunos.core.fields import Numbers, needs
 from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
 from keraunos.losses.loss import LossFunctionWrapper, of
@@ -232,7 +232,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 class CategoricalFocalCrossentropy(LossFunctionWrapper):
     """Crossentropy of distributions over classes, in which the certain ones count little."""
 
-    alpha: Any = 0.25
+    alpha: Numbers = 0.25
     gamma: float = 2.0
     from_logits: bool = False
     label_smoothing: float = 0.0

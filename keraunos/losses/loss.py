@@ -21,7 +21,15 @@ import jax.numpy as jnp
 
 from keraunos.core import config, dtypes, masks, naming, registry
 from keraunos.core.facts import Fact
-from keraunos.core.fields import Configurable, Field, declare, fields, option
+from keraunos.core.fields import (
+    Configurable,
+    Field,
+    checked,
+    converters,
+    declare,
+    fields,
+    option,
+)
 from keraunos.core.graph import tensor
 from keraunos.core.registry import export
 
@@ -63,6 +71,7 @@ class Loss(Configurable):
 
     dtype = Fact[str]()
 
+    @checked
     def __init__(
         self,
         name: str | None = None,
@@ -114,6 +123,7 @@ class LossFunctionWrapper(Loss):
     name: str | None = option(default=None)
     dtype: Any = option(default=None)
 
+    @checked
     def __init__(
         self,
         fn: Callable,
@@ -154,15 +164,17 @@ def calling(fn: Callable, shared: dict, base_init: Callable, order: Callable):
     def decorate(cls: type) -> type:
         own = {key: vars(cls)[key] for key in inspect.get_annotations(cls)}
         own = {key: shared.get(key, value) for key, value in own.items()}
-        checked = vars(cls).get("__post_init__")
+        hints = typing.get_type_hints(cls, include_extras=True)
+        post_init = vars(cls).get("__post_init__")
 
         def __post_init__(self):
             self._fn_kwargs = {key: getattr(self, key) for key in own if key in taken}
-            if checked:
-                checked(self)
+            if post_init:
+                post_init(self)
 
         cls.fn, cls.__post_init__ = staticmethod(fn), __post_init__  # type: ignore[attr-defined]
-        return declare(cls, [Field(*pair) for pair in order(own).items()], base_init)
+        found = [Field(*pair, *converters(hints.get(pair[0]))) for pair in order(own).items()]
+        return declare(cls, found, base_init)
 
     return decorate
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from keraunos.core import config
+from keraunos.core.fields import Axes
 from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
 from keraunos.losses.loss import LossFunctionWrapper, of
@@ -51,7 +52,7 @@ class Dice(LossFunctionWrapper):
 
     reduction: str | None = "sum_over_batch_size"
     name: str | None = None
-    axis: Any = None
+    axis: Axes = None
 
 
 @export("losses.Tversky")
@@ -63,4 +64,4 @@ class Tversky(LossFunctionWrapper):
     beta: float = 0.5
     reduction: str | None = "sum_over_batch_size"
     name: str | None = None
-    axis: Any = None
+    axis: Axes = None

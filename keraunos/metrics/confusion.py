@@ -19,9 +19,11 @@ import numpy as np
 from keraunos.core import config
 from keraunos.core.fields import (
     Fraction,
+    Numbers,
     Positive,
     fields,
     needs,
+    numbers,
     option,
     optional,
     owned,
@@ -40,7 +42,7 @@ OptionalPositive = Annotated[int | None, optional(positive)]
 
 
 def _thresholds(value, name: str, owner) -> list[float]:
-    values = [float(t) for t in np.atleast_1d(np.asarray(value, "float64"))]
+    values = [float(t) for t in np.atleast_1d(numbers(value, name, owner)).astype("float64")]
     if not values or not all(0 <= t <= 1 for t in values):
         raise ValueError(needs(owner, "numbers from 0 to 1", name, value))
     return values
@@ -355,7 +357,7 @@ class AUC(Counts):
     thresholds: Any = None
     multi_label: bool = False
     num_labels: int | None = None
-    label_weights: Any = None
+    label_weights: Numbers = None
     from_logits: bool = False
 
     _direction = "up"

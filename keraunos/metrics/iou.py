@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from keraunos.core import config
-from keraunos.core.fields import Positive, fields, owned
+from keraunos.core.fields import Listed, Positive, checked, fields, owned
 from keraunos.core.graph import tensor
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -39,7 +39,7 @@ class IoU(Metric):
     """
 
     num_classes: Positive
-    target_class_ids: Any
+    target_class_ids: Listed
     name: str | None = None
     dtype: Any = None
     ignore_class: int | None = None
@@ -103,6 +103,7 @@ class BinaryIoU(IoU):
 
     _fixed = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
 
+    @checked
     def __init__(
         self,
         target_class_ids: Sequence[int] = (0, 1),
@@ -128,6 +129,7 @@ class MeanIoU(IoU):
 
     _fixed = ("target_class_ids",)
 
+    @checked
     def __init__(
         self,
         num_classes: int,
@@ -148,6 +150,7 @@ class OneHotIoU(IoU):
 
     _fixed = ("sparse_y_true",)
 
+    @checked
     def __init__(
         self,
         num_classes: int,
@@ -168,6 +171,7 @@ class OneHotMeanIoU(MeanIoU):
 
     _fixed = ("target_class_ids", "sparse_y_true")
 
+    @checked
     def __init__(
         self,
         num_classes: int,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import keraunos.initializers  # noqa: F401  so that their names are known
 from keraunos.core import config, dtypes, masks, naming, registry
 from keraunos.core.facts import Fact
-from keraunos.core.fields import Configurable, fields, option, owned
+from keraunos.core.fields import Configurable, checked, fields, option, owned
 from keraunos.core.graph import tensor
 from keraunos.core.registry import export
 from keraunos.core.state import Stateful, Variable, pure
@@ -60,6 +60,7 @@ class Metric(Stateful, Configurable):
     _direction: str | None = None  # "up" if more is better, "down" if less is
     _default_dtype: ClassVar[str | None] = None  # `floatx()`
 
+    @checked
     def __init__(self, dtype: Any = None, name: str | None = None):
         self._made: list[Variable] = []
         self.name = name or naming.auto_name(type(self).__name__)
@@ -213,6 +214,7 @@ class MeanMetricWrapper(Mean):
     name: str | None = option(default=None)
     dtype: Any = option(default=None)
 
+    @checked
     def __init__(self, fn: Callable, name: str | None = None, dtype: Any = None, **kwargs: Any):
         super().__init__(name=name, dtype=dtype)
         self.fn, self._fn_kwargs = fn, kwargs

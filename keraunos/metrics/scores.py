@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.fields import fields, needs, owned
+from keraunos.core.fields import Axes, fields, needs, owned
 from keraunos.core.graph import Tensor, op, tensor
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -250,7 +250,7 @@ def _centred(y: jax.Array, axis) -> jax.Array:
 class PearsonCorrelation(MeanMetricWrapper):
     """Mean of Pearson's correlations along `axis`."""
 
-    axis: Any = -1
+    axis: Axes = -1
 
 
 @export("metrics.ConcordanceCorrelation", "concordance_correlation")
@@ -258,4 +258,4 @@ class PearsonCorrelation(MeanMetricWrapper):
 class ConcordanceCorrelation(MeanMetricWrapper):
     """Mean of the concordance correlations along `axis`."""
 
-    axis: Any = -1
+    axis: Axes = -1

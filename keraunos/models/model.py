@@ -18,6 +18,7 @@ from keraunos.layers.preprocessing.host import HostLayer
 from keraunos.models import graph as graphs
 from keraunos.models.graph import Graph
 from keraunos.models.hosted import Hosted, Ready
+from keraunos.models.quantizing import quantize
 from keraunos.models.reading import read
 from keraunos.models.summary import summary
 from keraunos.training.trainer import Trainer
@@ -288,6 +289,31 @@ class Model(Trainer):
             show_trainable=show_trainable,
             layer_range=layer_range,
         )
+
+    def quantize(
+        self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
+    ) -> None:
+        """Store the weights of the layers that can in fewer bits, to compute with them.
+
+        Args:
+            mode: "int8", "int4" or "float8"; others, and details, by `config`.
+            config: A `keras.quantizers.QuantizationConfig`.
+            filters: Which layers: a regular expression for their names, a list of them, or a
+                function of a layer.
+            type_check: Whether to leave out subclasses of layers, which may compute otherwise.
+        """
+        type_check = kwargs.pop("type_check", True)
+        if kwargs:
+            raise ValueError(f"quantize() got an unexpected argument {next(iter(kwargs))!r}.")
+        quantize(self, mode, config, filters, type_check)
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> Any:
+        """The order of the layers, for modes that look at data; a model may override it.
+
+        `{"pre_block_layers": [...], "sequential_blocks": [...]}`: the data goes through the former,
+        and then through the blocks, which are quantized one after the other.
+        """
+        return None
 
     # Files --------------------------------------------------------------------------------------
 

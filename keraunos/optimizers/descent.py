@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.fields import Fraction, fields, needs
+from keraunos.core.fields import Fraction, fields, listed, needs, optional
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.optimizers.adam import bias, means
@@ -99,7 +99,7 @@ class Muon(Optimizer):
     loss_scale_factor: float | None = None
     gradient_accumulation_steps: int | None = None
     name: str | None = None
-    exclude_layers: Any = None
+    exclude_layers: Annotated[Any, optional(listed)] = None
     exclude_embeddings: bool = True
     muon_a: float = 3.4445
     muon_b: float = -4.775

@@ -12,7 +12,7 @@ import numpy as np
 
 from keraunos.core import naming, registry
 from keraunos.core.config import floatx
-from keraunos.core.fields import Configurable, did_you_mean, fields, needs, option
+from keraunos.core.fields import Configurable, checked, did_you_mean, fields, needs, option
 from keraunos.core.state import StatelessScope, Variable
 from keraunos.optimizers.schedules import LearningRateSchedule
 from keraunos.optimizers.state import Keeper, choose
@@ -78,6 +78,7 @@ class Optimizer(Options, Configurable, Keeper):
     slots: ClassVar[Any] = ()  # names; those in an inner tuple are made variable by variable
     reads_value: ClassVar[bool] = False  # whether `step` also takes the variable's `value`
 
+    @checked
     def __init__(
         self,
         learning_rate: Any,
@@ -178,7 +179,8 @@ class Optimizer(Options, Configurable, Keeper):
             return value
         if isinstance(value, dict):
             return registry.deserialize(value)
-        if isinstance(value, (str, bool)) or value is None or np.ndim(value) != 0:
+        odd = isinstance(value, (str, bool)) or value is None
+        if odd or np.asarray(value).dtype.kind not in "fiu" or np.ndim(value) != 0:
             expected = "a number, a LearningRateSchedule or a callable"
             raise ValueError(needs(self, expected, "learning_rate", value))
         return self.add_variable((), jnp.asarray(value, floatx()), name="learning_rate")

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from keraunos.core import config as settings, registry
-from keraunos.core.fields import Configurable, fields, needs
+from keraunos.core.fields import Configurable, Listed, fields, needs
 from keraunos.core.registry import export, serialize
 
 __all__ = [
@@ -107,8 +107,8 @@ class InverseTimeDecay(_Ratio):
 class PiecewiseConstantDecay(LearningRateSchedule):
     """`values[i]` up to and with step `boundaries[i]`; the last of `values` after that."""
 
-    boundaries: Any
-    values: Any
+    boundaries: Listed
+    values: Listed
     name: str = "PiecewiseConstant"
 
     def __post_init__(self):

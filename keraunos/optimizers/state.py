@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from keraunos import initializers
-from keraunos.core import naming
+from keraunos.core import naming, placement
 from keraunos.core.state import Stateful, Variable, pure, walk
 
 
@@ -42,10 +42,14 @@ class Keeper(Stateful):
             initializer = initializers.get(initializer)
         with naming.name_scope(self.name):
             variable = Variable(
-                initializer, shape, dtype, trainable=False, aggregation=aggregation, name=name
+                initializer,
+                shape,
+                dtype,
+                trainable=False,
+                aggregation=aggregation,
+                name=name,
+                layout=layout,
             )
-        if layout is not None:
-            variable._array = jax.device_put(variable._array, layout)
         self._variables.append(variable)
         return variable
 
@@ -53,13 +57,13 @@ class Keeper(Stateful):
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
         """A new variable like `reference_variable`: its shape, its dtype, its place on devices."""
-        held = reference_variable._array
+        held, layout = reference_variable._array, placement.layout_of(reference_variable)
         return self.add_variable(
             reference_variable.shape,
             initializer,
             reference_variable.dtype,
             reference_variable.aggregation,
-            layout=held.sharding if held.committed else None,
+            layout=layout or (held.sharding if held.committed else None),
             name=f"{reference_variable.path.replace('/', '_')}_{name or 'var'}",
         )
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from keraunos.core import registry
-from keraunos.core.fields import needs
+from keraunos.core.fields import checked, mapping, needs, optional
 from keraunos.core.state import Variable
 from keraunos.optimizers.optimizer import Optimizer
 from keraunos.optimizers.state import choose
@@ -20,6 +20,16 @@ _INNER = (
 
 
 @registry.export("mixed_precision.LossScaleOptimizer")
+def _an_optimizer(value, name, owner) -> Optimizer:
+    try:
+        found = registry.find("optimizers", value)
+    except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, Optimizer):
+        raise TypeError(needs(owner, "an optimizer", name, value))
+    return found
+
+
 @registry.export("optimizers.LossScaleOptimizer")
 class LossScaleOptimizer(Optimizer):
     """Scales the loss so that small gradients are not lost in float16.
@@ -34,9 +44,10 @@ class LossScaleOptimizer(Optimizer):
         initial_scale: Rather too high than too low: it falls fast.
     """
 
+    @checked
     def __init__(
         self,
-        inner_optimizer: Any,
+        inner_optimizer: Annotated[Any, _an_optimizer],
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
@@ -51,10 +62,7 @@ class LossScaleOptimizer(Optimizer):
                     "optimizer."
                 )
         super().__init__(learning_rate=0.0, name=name)
-        inner = registry.find("optimizers", inner_optimizer)
-        if not isinstance(inner, Optimizer):
-            raise TypeError(needs(self, "an optimizer", "inner_optimizer", inner_optimizer))
-        self.inner_optimizer = inner
+        self.inner_optimizer = _an_optimizer(inner_optimizer, "inner_optimizer", self)
         self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
 
     def build(self, variables: Iterable[Variable]) -> None:
@@ -150,8 +158,11 @@ class OptimizerMap(MutableMapping):
         optimizer_map: Where to start from: `{key: optimizer}`.
     """
 
+    @checked
     def __init__(
-        self, default_optimizer: Optimizer, optimizer_map: Mapping[str, Optimizer] | None = None
+        self,
+        default_optimizer: Optimizer,
+        optimizer_map: Annotated[Any, optional(mapping)] = None,
     ):
         if not isinstance(default_optimizer, Optimizer):
             raise TypeError(needs(self, "an optimizer", "default_optimizer", default_optimizer))
@@ -333,6 +344,7 @@ class OptaxOptimizer(Optimizer):
         **kwargs: Further arguments of `Optimizer`.
     """
 
+    @checked
     def __init__(
         self,
         transformation: GradientTransformation,

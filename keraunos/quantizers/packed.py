@@ -65,6 +65,13 @@ class Layout(NamedTuple):
         size = len(self.source)
         return tuple(i - size for i, c in enumerate(self.source) if c not in self.target)
 
+    def rows(self, x: jax.Array) -> jax.Array:
+        """The input as a matrix, with a column for each row of the matrix of the kernel."""
+        axes = [self.source.index(self.kernel[axis]) for axis in self.contracted]
+        axes = [axis - len(self.source) for axis in axes]
+        ends = range(-len(axes), 0)
+        return jnp.moveaxis(x, axes, [*ends]).reshape(-1, math.prod(x.shape[i] for i in axes))
+
     def at_output(self, scale: Any, letters: str) -> jax.Array:
         """`scale`, whose last axes are `letters`, to be multiplied with the output."""
         return _aligned(scale, letters, self.target)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxprs_in_params
 
+from keraunos.core import placement
 from keraunos.core.state import Variable, give_back, lend
 from keraunos.training.interrupts import uninterrupted
 
@@ -45,7 +46,7 @@ class Program:
         self.step = step if eager else jax.jit(step, inline=True)  # traced once, used twice
         self.groups, self.pick, self.keep, self.eager = groups, pick, keep, eager
         self._loops: bool | None = False if eager else None  # not known before a batch is seen
-        options = {"donate_argnums": 0, "static_argnames": "room"}
+        options = {"donate_argnums": 0, "static_argnames": "room", **placement.pinned(groups)}
         self._run = self._eagerly if eager else jax.jit(self._compiled, **options)
 
     def __call__(self, feed: Any, start: int, count: int, room: int = 0) -> Any:

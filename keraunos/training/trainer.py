@@ -14,7 +14,7 @@ import numpy as np
 
 from keraunos import random as random_module
 from keraunos.callbacks import CallbackList
-from keraunos.core import state
+from keraunos.core import placement, state
 from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import Variable, keep_what_others_hold, pure
 from keraunos.data import source, split_off
@@ -316,7 +316,8 @@ class Trainer(Steps):
     def _program(self, kind: str, pick: Callable, keep: str = "last") -> Program:
         """The compiled step; another one after layers were frozen or thawed."""
         groups = self._groups(kind)
-        key = kind, pick, keep, self.run_eagerly, *(tuple(map(id, group)) for group in groups)
+        ids = (tuple(map(id, group)) for group in groups)
+        key = kind, pick, keep, self.run_eagerly, placement.current(), *ids
         programs = self._compiled.programs if self._compiled else self._predictors_here()
         if key not in programs:
             step = self._pure_step(kind, groups)

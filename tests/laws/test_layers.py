@@ -170,6 +170,46 @@ PREPROCESSING = [
         sampling_rate=80),
 ]  # fmt: skip
 
+PHOTO = (2, 4, 5, 3)
+SPACE = {"unknown": (1, 2)}  # there are three channels
+BYTE = {"seed": 1, "value_range": (-4, 4)}
+IMAGES = [
+    row("Resizing", PHOTO, height=3, width=4, crop_to_aspect_ratio=True),
+    row("Rescaling", PHOTO, SPACE, scale=[1.0, 2.0, 3.0], offset=0.5),
+    row("CenterCrop", PHOTO, height=3, width=4),
+    row("MaxNumBoundingBoxes", PHOTO, max_number=2),
+    row("Pipeline", PHOTO, OWN, layers=lambda: [layers.Rescaling(2), layers.RandomFlip(seed=1)]),
+    row("RandomFlip", PHOTO, seed=1),
+    row("RandomCrop", PHOTO, height=3, width=4, seed=1),
+    row("RandomRotation", PHOTO, factor=0.1, seed=1),
+    row("RandomTranslation", PHOTO, height_factor=0.2, width_factor=(0.1, 0.3), seed=1),
+    row("RandomZoom", PHOTO, height_factor=0.2, fill_mode="constant", seed=1),
+    row("RandomShear", PHOTO, x_factor=0.2, interpolation="nearest", seed=1),
+    row("RandomPerspective", PHOTO, scale=0.4, seed=1),
+    row("RandomElasticTransform", PHOTO, **BYTE),
+    row("RandomErasing", PHOTO, fill_value=1.0, **BYTE),
+    row("RandomBrightness", PHOTO, factor=0.2, **BYTE),
+    row("RandomContrast", PHOTO, factor=(0.2, 0.4), **BYTE),
+    row("RandomHue", PHOTO, SPACE, factor=0.3, **BYTE),
+    row("RandomSaturation", PHOTO, SPACE, factor=(0.3, 0.4), **BYTE),
+    row("RandomColorJitter", PHOTO, SPACE, brightness_factor=0.2, contrast_factor=0.2, **BYTE),
+    row("RandomColorDegeneration", PHOTO, SPACE, factor=0.3, **BYTE),
+    row("RandomGrayscale", PHOTO, SPACE, seed=1),
+    row("RandomInvert", PHOTO, **BYTE),
+    row("RandomPosterization", PHOTO, factor=4, **BYTE),
+    row("RandomSharpness", PHOTO, factor=0.3, **BYTE),
+    row("RandomGaussianBlur", PHOTO, kernel_size=(3, 5), **BYTE),
+    row("Solarization", PHOTO, addition_factor=0.1, threshold_factor=0.5, **BYTE),
+    row("AutoContrast", PHOTO, value_range=(-4, 4)),
+    row("Equalization", PHOTO, value_range=(-4, 4), bins=8),
+    row("ContrastLimitedAdaptiveHistogramEqualization", PHOTO, value_range=(-4, 4),
+        tile_grid_size=(2, 2)),
+    row("MixUp", PHOTO, seed=1),
+    row("CutMix", PHOTO, seed=1),
+    row("AugMix", PHOTO, SPACE, num_chains=2, chain_depth=2, **BYTE),
+    row("RandAugment", PHOTO, SPACE, **BYTE),
+]  # fmt: skip
+
 TABLE = [
     *CORE,
     *ACTIVATION,
@@ -181,6 +221,7 @@ TABLE = [
     *WRAPPERS,
     *ATTENTION,
     *PREPROCESSING,
+    *IMAGES,
 ]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 

@@ -341,7 +341,7 @@ def test_slots_stay_with_their_variables():
         ),
         (
             lambda: optimizers.SGD(use_ema=True, ema_overwrite_frequency=1.5),
-            "an integer of at least 1 for `ema_overwrite_frequency`, got 1.5.",
+            "an integer for `ema_overwrite_frequency`, got 1.5.",
         ),
         (
             lambda: optimizers.SGD(gradient_accumulation_steps=1),

@@ -15,6 +15,7 @@ from keraunos.core.fields import (
     Positive,
     fields,
     needs,
+    numbers,
     optional,
     owned,
     positive,
@@ -32,7 +33,9 @@ def _window(value, name, owner):
     """The converter of a window: a name, an array, or None."""
     if isinstance(value, str) and value not in _WINDOWS:
         raise ValueError(needs(owner, "'hann', 'hamming', an array, or None", name, value))
-    return value if value is None or isinstance(value, str) else np.asarray(value).tolist()
+    if value is None or isinstance(value, str):
+        return value
+    return np.asarray(numbers(value, name, owner)).tolist()
 
 
 Window = Annotated[Any, _window]
@@ -178,7 +181,7 @@ class MelSpectrogram(DataLayer):
     sampling_rate: Positive = 16000
     num_mel_bins: Positive = 128
     min_freq: float = 20.0
-    max_freq: Any = None
+    max_freq: float | None = None
     power_to_db: bool = True
     top_db: float = 80.0
     mag_exp: float = 2.0

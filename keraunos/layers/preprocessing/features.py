@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import Tracer
 
 from keraunos.core import config, registry
-from keraunos.core.fields import Positive, fields, needs, positive
+from keraunos.core.fields import Axes, Numbers, Positive, checked, fields, needs, positive
 from keraunos.core.listed import as_numpy
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -48,11 +48,12 @@ class Normalization(DataLayer):
     adapt_variance: Variable
     count: Variable
 
+    @checked
     def __init__(
         self,
-        axis: Any = -1,
-        mean: Any = None,
-        variance: Any = None,
+        axis: Axes = -1,
+        mean: Numbers = None,
+        variance: Numbers = None,
         invert: bool = False,
         **kwargs: Any,
     ):
@@ -165,9 +166,10 @@ class Discretization(DataLayer):
         output_mode: "int", or how bins are encoded: "one_hot", "multi_hot" or "count".
     """
 
+    @checked
     def __init__(
         self,
-        bin_boundaries: Any = None,
+        bin_boundaries: Numbers = None,
         num_bins: int | None = None,
         epsilon: float = 0.01,
         output_mode: str = "int",

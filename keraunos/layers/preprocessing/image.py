@@ -421,7 +421,7 @@ class MaxNumBoundingBoxes(ImageLayer):
     """The first `max_number` bounding boxes of each image, filled up by boxes of `fill_value`."""
 
     max_number: Positive
-    fill_value: int = -1
+    fill_value: float = -1
 
     _floats = False
 

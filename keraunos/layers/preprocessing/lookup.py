@@ -47,6 +47,16 @@ Count = Annotated[int, _count]
 Most = Annotated[Any, _most]
 
 
+def _vocabulary(value: Any, name: str, owner: Any) -> Any:
+    """The check for a vocabulary: tokens in a row, or the path of a file of them."""
+    if value is not None and not _is_path(value) and not np.iterable(value):
+        raise ValueError(needs(owner, "a list of tokens, or the path of a file", name, value))
+    return value
+
+
+Vocabulary = Annotated[Any, _vocabulary]
+
+
 class IndexLookup(HostLayer):
     """What `StringLookup` and `IntegerLookup` share.
 
@@ -370,9 +380,9 @@ class StringLookup(IndexLookup):
 
     max_tokens: Most = None
     num_oov_indices: Count = 1
-    mask_token: Any = None
-    oov_token: Any = "[UNK]"
-    vocabulary: Any = None
+    mask_token: str | None = None
+    oov_token: str | None = "[UNK]"
+    vocabulary: Vocabulary = None
     idf_weights: Any = None
     invert: bool = False
     output_mode: Mode = "int"
@@ -440,7 +450,7 @@ class IntegerLookup(IndexLookup):
     num_oov_indices: Count = 1
     mask_token: Any = None
     oov_token: Any = -1
-    vocabulary: Any = None
+    vocabulary: Vocabulary = None
     vocabulary_dtype: Annotated[str, one_of("int64")] = "int64"
     idf_weights: Any = None
     invert: bool = False

@@ -11,7 +11,7 @@ from keraunos.core.listed import as_numpy
 from keraunos.core.registry import export
 from keraunos.layers.preprocessing.features import Dense
 from keraunos.layers.preprocessing.host import HostLayer, batches, mode_of, strings
-from keraunos.layers.preprocessing.lookup import StringLookup, checked_config
+from keraunos.layers.preprocessing.lookup import StringLookup, Vocabulary, checked_config
 
 _PUNCTUATION = string.punctuation.encode()
 _STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
@@ -70,7 +70,7 @@ class TextVectorization(HostLayer):
     output_mode: Annotated[str, mode_of("int", "multi_hot", "count", "tf_idf")] = "int"
     output_sequence_length: OptionalPositive = None
     pad_to_max_tokens: bool = False
-    vocabulary: Any = None
+    vocabulary: Vocabulary = None
     idf_weights: Any = None
     sparse: Dense = False
     ragged: Dense = False
