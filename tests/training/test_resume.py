@@ -361,3 +361,12 @@ def test_signals(tmp_path):
     assert code == 3 and out == "interrupted 2 True\n"
     code, out, errors = _process(folder, *at_end)
     assert (code, out) == (0, undisturbed), errors
+
+
+def test_the_protocol_with_few_kills():
+    tool = Path(__file__).parents[2] / "tools" / "survive.py"
+    done = subprocess.run(
+        [sys.executable, tool, "--kills", "2", "--seed", "1"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 kills in 1 runs, 0 of which ended differently" in done.stdout
