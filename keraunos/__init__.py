@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "3.15.1+keraunos.0.1.0"  # the Keras API that this is, and our own version
 
 _PACKAGES = frozenset(
-    """activations applications backend callbacks config constraints data datasets dtype_policies
-    initializers layers legacy losses metrics mixed_precision models ops optimizers
+    """activations applications backend callbacks config constraints data datasets distribution
+    dtype_policies initializers layers legacy losses metrics mixed_precision models ops optimizers
     preprocessing quantizers random regularizers saving tree utils""".split()
 )
 _NAMES = {
@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers
         constraints as constraints,
         data as data,
         datasets as datasets,
+        distribution as distribution,
         dtype_policies as dtype_policies,
         initializers as initializers,
         layers as layers,

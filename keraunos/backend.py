@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from keraunos import random
-from keraunos.core import config, dtypes, naming
+from keraunos.core import config, dtypes, naming, placement
 from keraunos.core.config import (
     backend,
     epsilon,
@@ -23,7 +23,7 @@ from keraunos.core.naming import get_uid, name_scope
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Start afresh: automatic names, the seed of the process, the dtype policy, logging.
+    """Start afresh: automatic names, the seed of the process, the dtype policy, devices, logging.
 
     Args:
         free_memory: Whether Python's unused objects are collected, arrays among them.
@@ -31,6 +31,7 @@ def clear_session(free_memory: bool = True) -> None:
     naming.reset()
     random._global.clear()
     dtypes.set_dtype_policy(None)
+    placement.set_current(None)
     config.put("traceback_filtering", True)
     config.put("interactive_logging", True)
     if free_memory:

@@ -159,7 +159,7 @@ class Variable:
 
     def numpy(self) -> np.ndarray:
         """A copy; a view would change when the buffer is used again, and keep it alive."""
-        return np.array(self.value)
+        return np.array(placement.gathered(self.value))
 
     def __jax_array__(self):
         return self.value
