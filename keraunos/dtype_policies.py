@@ -1,5 +1,8 @@
 """Which dtypes layers compute with and store."""
 
+from typing import Any
+
+from keraunos.core import registry
 from keraunos.core.dtypes import (
     AWQDTypePolicy,
     DTypePolicy,
@@ -11,7 +14,6 @@ from keraunos.core.dtypes import (
     QuantizedFloat8DTypePolicy,
     get,
 )
-from keraunos.core.registry import deserialize, serialize
 
 __all__ = [
     "AWQDTypePolicy",
@@ -26,3 +28,13 @@ __all__ = [
     "get",
     "serialize",
 ]
+
+
+def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
+    """What a saved file holds for a policy."""
+    return registry.serialize(dtype_policy)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The policy that `serialize` described."""
+    return registry.deserialize(config, custom_objects, kind="dtype_policies")

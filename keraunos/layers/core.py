@@ -18,8 +18,8 @@ from keraunos.core.graph import KerasTensor, abstract, symbolic_in
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer, plain_shape
-from keraunos.layers.lora import Adapted
-from keraunos.layers.quantized import Config, Quantizable, Rank
+from keraunos.layers.lora import Adapted, Rank
+from keraunos.layers.quantized import Config, Quantizable
 from keraunos.layers.spec import Constraint, Initializer, InputSpec, Regularizer
 from keraunos.quantizers.packed import Layout, Packing, contract
 
@@ -236,6 +236,9 @@ class Embedding(Quantizable):
 
     def build(self, input_shape=None):
         self.weight("embeddings", (self.input_dim, self.output_dim))
+
+    def quantized_build(self, embeddings_shape, mode, config=None):
+        super().quantized_build(embeddings_shape, mode, config)
 
     def call(self, inputs):
         rows = inputs if is_int_dtype(inputs.dtype) else inputs.astype("int32")

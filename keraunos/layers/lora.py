@@ -6,12 +6,12 @@ themselves are attributes beside it, under Keras's names.
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 
 from keraunos.core import naming
-from keraunos.core.fields import positive
+from keraunos.core.fields import fields, positive
 from keraunos.core.state import Variable
 from keraunos.layers.holder import Holder
 from keraunos.layers.layer import Layer
@@ -36,6 +36,13 @@ class LowRank(Form):
         return contract(product, x, self.base, ends_alike) + self.scale * change
 
 
+def _rank(value: Any, name: str, owner: Any) -> int | None:
+    return positive(value, name, owner) if value else None  # files may have 0 for none
+
+
+Rank = Annotated[Any, _rank]
+
+
 class Adapted:
     """A weight of an `Adaptable` layer: its variable, or what stands for it."""
 
@@ -56,12 +63,13 @@ class Adapted:
         setattr(layer, f"_{self.name}", value)
 
 
+@fields
 class Adaptable(Layer):
     """A layer whose first weight LoRA can change. `adapted` is its name."""
 
     adapted: ClassVar[str]
-    lora_enabled: bool = False
-    lora_rank: int | None = None
+    lora_enabled: ClassVar[bool] = False
+    lora_rank: Rank = None
     lora_alpha: float | None = None
 
     def enable_lora(

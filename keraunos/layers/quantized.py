@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.fields import needs, optional, positive
+from keraunos.core.fields import needs
 from keraunos.core.state import Variable
 from keraunos.layers.lora import Adaptable
 from keraunos.quantizers.calibrate import Rounded
@@ -26,17 +26,12 @@ _EXTRAS = {
 }
 
 
-def _rank(value: Any, name: str, owner: Any) -> int | None:
-    return optional(positive)(value or None, name, owner)
-
-
 def _config(value: Any, name: str, owner: Any) -> QuantizationConfig | None:
     if value is not None and not isinstance(value, QuantizationConfig):
         raise TypeError(needs(owner, "a `keras.quantizers.QuantizationConfig`", name, value))
     return value
 
 
-Rank = Annotated[Any, _rank]
 Config = Annotated[Any, _config]
 
 

@@ -148,8 +148,13 @@ class Calibrated(QuantizationConfig):
             `model.get_quantization_layer_structure(mode)` by default.
     """
 
+    dataset: Any
+    tokenizer: Any
     weight_bits: int
+    num_samples: int
+    sequence_length: int
     group_size: int
+    quantization_layer_structure: dict | None
 
     def __init__(self, **given: Any):
         super().__init__()
@@ -186,6 +191,10 @@ class GPTQConfig(Calibrated):
     """
 
     mode = "gptq"  # type: ignore[assignment]
+    per_channel: bool
+    hessian_damping: float
+    symmetric: bool
+    activation_order: bool
 
     def __init__(
         self,
@@ -226,6 +235,7 @@ class AWQConfig(Calibrated):
     """
 
     mode = "awq"  # type: ignore[assignment]
+    num_grid_points: int
 
     def __init__(
         self,

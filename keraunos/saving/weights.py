@@ -151,7 +151,8 @@ def _assign(held: dict[str, Any], reader: Reader, skipped: set[str]) -> None:
 
 
 def _variables(thing: Any) -> list[Variable]:
-    return [v for v in own_variables(thing).values() if isinstance(v, Variable)]
+    held = thing._own_variables() if isinstance(thing, Holder) else []
+    return held + [v for v in own_variables(thing).values() if isinstance(v, Variable)]
 
 
 def _loads_itself(thing: Any) -> bool:
