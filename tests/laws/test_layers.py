@@ -180,7 +180,7 @@ IMAGES = [
     row("MaxNumBoundingBoxes", PHOTO, max_number=2),
     row("Pipeline", PHOTO, OWN, layers=lambda: [layers.Rescaling(2), layers.RandomFlip(seed=1)]),
     row("RandomFlip", PHOTO, seed=1),
-    row("RandomCrop", PHOTO, height=3, width=4, seed=1),
+    row("RandomCrop", PHOTO, height=4, width=5, seed=1),
     row("RandomRotation", PHOTO, factor=0.1, seed=1),
     row("RandomTranslation", PHOTO, height_factor=0.2, width_factor=(0.1, 0.3), seed=1),
     row("RandomZoom", PHOTO, height_factor=0.2, fill_mode="constant", seed=1),
@@ -206,7 +206,7 @@ IMAGES = [
         tile_grid_size=(2, 2)),
     row("MixUp", PHOTO, seed=1),
     row("CutMix", PHOTO, seed=1),
-    row("AugMix", PHOTO, SPACE, num_chains=2, chain_depth=2, **BYTE),
+    row("AugMix", PHOTO, SPACE, num_chains=2, chain_depth=2, all_ops=False, **BYTE),
     row("RandAugment", PHOTO, SPACE, **BYTE),
 ]  # fmt: skip
 

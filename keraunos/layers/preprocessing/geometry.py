@@ -278,8 +278,8 @@ class RandomShear(Warp):
         y_factor: How far columns move, in parts of their distance from the left.
     """
 
-    x_factor: Annotated[Any, bounds(0, 1, mirrored=True, strict=True)] = 0.0
-    y_factor: Annotated[Any, bounds(0, 1, mirrored=True, strict=True)] = 0.0
+    x_factor: Annotated[Any, bounds(-1, 1, mirrored=True, strict=True)] = 0.0
+    y_factor: Annotated[Any, bounds(-1, 1, mirrored=True, strict=True)] = 0.0
     interpolation: Interpolation = "bilinear"
     fill_mode: FillMode = "reflect"
     fill_value: float = 0.0
