@@ -38,8 +38,8 @@ def put(x: Any, layout: Any, who: str = "A tensor") -> Any:
         spec, mesh = getattr(sharding, "spec", sharding), getattr(sharding, "mesh", None)
         raise ValueError(
             f"{who} of shape {tuple(x.shape)} cannot be laid out as {tuple(spec)} on a mesh of "
-            f"{dict(mesh.shape) if mesh else mesh}: a layout needs one entry for each axis, and "
-            "sizes that the mesh divides. Use None for an axis that stays whole."
+            f"{dict(mesh.shape) if mesh else mesh}: a layout has one entry for each axis, and the "
+            "mesh must divide its size. Use None for an axis that stays whole."
         )
     return jax.device_put(x, sharding)
 
@@ -51,17 +51,17 @@ def layout_of(variable: Any) -> Any:
     return _distribution.get_variable_layout(variable)
 
 
-def pinned(groups: Any) -> dict[str, Any]:
+def pinned(moving: list, still: list) -> dict[str, Any]:
     """What a program is told, so that variables stay where they are; they are brought there."""
     if _distribution is None:
         return {}
-    for variable in (variable for group in groups for variable in group):
+    for variable in (*moving, *still):
         if variable.layout is None:
             variable.layout = layout_of(variable)
             variable._array = put(variable._array, variable.layout, variable.path)
     everywhere = _sharding() if jax.process_count() > 1 else None  # for each process to read
     return {
-        "out_shardings": (everywhere, tuple([v._array.sharding for v in g] for g in groups)),
+        "out_shardings": (everywhere, [variable._array.sharding for variable in moving]),
     }
 
 
@@ -82,7 +82,14 @@ def batch(tree: Any) -> Any:
 
 def whole(array: Any) -> Any:
     """`array` as an array of the device; of every device."""
-    return jnp.asarray(array) if _distribution is None else _spread(array, _sharding())
+    if _distribution is None:
+        return jnp.asarray(array)
+    if _differs():
+        raise ValueError(
+            "With `auto_shard_dataset=False` each process reads other data, and must get it in "
+            "batches: from a Dataset, a generator. Arrays are for `auto_shard_dataset=True`."
+        )
+    return _spread(array, _sharding())
 
 
 def stacked(tree: Any) -> Any:
@@ -93,7 +100,7 @@ def stacked(tree: Any) -> Any:
 def _stack(array: Any) -> Any:
     rows = _distribution.get_data_layout(array.shape[1:]).axes
     sharding = _sharding(None, *rows)
-    if jax.process_count() > 1 and not _distribution.auto_shard_dataset:
+    if _differs():
         return jax.make_array_from_process_local_data(sharding, array)
     return _spread(array, sharding if _fits(sharding, array.shape) else _sharding())
 
@@ -102,6 +109,11 @@ def _spread(array: Any, sharding: NamedSharding) -> Any:
     if jax.process_count() == 1:
         return jax.device_put(array, sharding)
     return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+
+
+def _differs() -> bool:
+    """Whether other processes are given other data than this one."""
+    return jax.process_count() > 1 and not _distribution.auto_shard_dataset
 
 
 def _sharding(*axes: Any) -> NamedSharding:

@@ -14,6 +14,7 @@ scanned and compiled by JAX without a trace of it staying behind:
 import contextlib
 import contextvars
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -315,6 +316,9 @@ def pure(fn: Callable, *groups: list[Variable]) -> Callable:
             return outputs, tuple([scope.get_current_value(v) for v in group] for group in groups)
 
     return call
+
+
+lending = threading.RLock()  # held by whoever takes arrays out of variables and puts others in
 
 
 def lend(*groups: list[Variable]) -> tuple[list[jax.Array], ...]:

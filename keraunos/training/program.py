@@ -16,16 +16,17 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 
 from keraunos.core import placement
-from keraunos.core.state import Variable, give_back, lend
+from keraunos.core.state import Variable, give_back, lend, lending
 from keraunos.training.interrupts import uninterrupted
 
 
 class Program:
     """Runs a step over the batches of a feed, on the values of some variables.
 
-    While it runs the arrays are its own (they are donated); when it returns, the variables
-    hold the new ones. How many steps a call runs is data, not shape, so one compilation
-    serves every count, and the numbers do not depend on it.
+    While it runs, the arrays of variables that the step changes are its own (they are donated);
+    when it returns, the variables hold the new ones. How many steps a call runs is data, not
+    shape, so one compilation serves every count, and the numbers do not depend on it. Threads
+    take turns.
 
     Args:
         step: `(state, batch) -> (out, state)`, pure; the state is a tuple of lists of arrays.
@@ -45,53 +46,78 @@ class Program:
     ):
         self.step = step if eager else jax.jit(step, inline=True)  # traced once, used twice
         self.groups, self.pick, self.keep, self.eager = groups, pick, keep, eager
-        self._loops: bool | None = False if eager else None  # not known before a batch is seen
-        options = {"donate_argnums": 0, "static_argnames": "room", **placement.pinned(groups)}
-        self._run = self._eagerly if eager else jax.jit(self._compiled, **options)
+        self._loops = False  # nor does anything else is known before a batch is seen
+        self._moves: list[bool] | None = None  # of each variable, whether the step changes it
 
     def __call__(self, feed: Any, start: int, count: int, room: int = 0) -> Any:
         """Run `count` steps from `start` on; the out of the last, or of all, `room` at most."""
-        with uninterrupted():
-            state = lend(*self.groups)
-            out, state = self._run(state, feed, np.int32(start), np.int32(count), room=room)
-            give_back(self.groups, state)
+        with uninterrupted(), lending:
+            self._look(feed)
+            moving, still = lend(self._moving, self._still)
+            out, moved = self._run(moving, still, feed, np.int32(start), np.int32(count), room=room)
+            give_back([self._moving], [moved])
         return out
 
     def most(self, feed: Any) -> float:
         """How many steps a call may run: any number, or one if a loop would be slow."""
-        if self._loops is None:
-            batch = jax.eval_shape(lambda feed: self.pick(feed, 0), feed)
-            slow = jax.default_backend() == "cpu" and slow_in_a_loop(self.traced(batch))
-            self._loops = not slow
+        self._look(feed)
         return math.inf if self._loops else 1
 
     def traced(self, batch: Any) -> Any:
         """The step as a jaxpr: what it computes, whatever its code looks like."""
         return jax.make_jaxpr(self.step)(lend(*self.groups), batch).jaxpr
 
-    def _compiled(self, state, feed, start, count, room):
-        if self._loops is False:
-            out, state = self.step(state, self.pick(feed, start))
-            return (jax.tree.map(lambda x: x[None], out) if self.keep == "all" else out), state
-        spec, _ = jax.eval_shape(self.step, state, self.pick(feed, start))
+    def _look(self, feed: Any) -> None:
+        """See from the step itself which variables it changes, and whether it may loop."""
+        if self._moves is not None:
+            return
+        variables = [variable for group in self.groups for variable in group]
+        moves, self._run = [True] * len(variables), self._eagerly
+        if not self.eager:
+            jaxpr = self.traced(jax.eval_shape(lambda feed: self.pick(feed, 0), feed))
+            self._loops = jax.default_backend() != "cpu" or not slow_in_a_loop(jaxpr)
+            values = jaxpr.outvars[len(jaxpr.outvars) - len(variables) :]
+            moves = [new is not old for new, old in zip(values, jaxpr.invars)]
+        self._moving = [v for v, moved in zip(variables, moves) if moved]
+        self._still = [v for v, moved in zip(variables, moves) if not moved]
+        if not self.eager:
+            options = {"donate_argnums": 0, "static_argnames": "room"}
+            pinned = placement.pinned(self._moving, self._still)
+            self._run = jax.jit(self._compiled, **options, **pinned)
+        self._moves = moves
+
+    def _step(self, moving: list, still: list, batch: Any) -> tuple[Any, list]:
+        """The step, on the values of what it changes and of what it does not."""
+        ours, others = iter(moving), iter(still)
+        values = iter([next(ours if moved else others) for moved in self._moves or ()])
+        out, state = self.step(tuple([next(values) for _ in group] for group in self.groups), batch)
+        flat = [value for group in state for value in group]
+        return out, [value for value, moved in zip(flat, self._moves or ()) if moved]
+
+    def _compiled(self, moving, still, feed, start, count, room):
+        if not self._loops:
+            out, moving = self._step(moving, still, self.pick(feed, start))
+            return (jax.tree.map(lambda x: x[None], out) if self.keep == "all" else out), moving
+        spec, _ = jax.eval_shape(self._step, moving, still, self.pick(feed, start))
         rows = (room,) if self.keep == "all" else ()
         outs = jax.tree.map(lambda x: jnp.zeros((*rows, *x.shape), x.dtype), spec)
 
         def body(i, carry):
-            state, outs = carry
-            out, state = self.step(state, self.pick(feed, start + i))
+            moving, outs = carry
+            out, moving = self._step(moving, still, self.pick(feed, start + i))
             if self.keep == "all":
                 out = jax.tree.map(lambda room, x: room.at[i].set(x), outs, out)
-            return state, out
+            return moving, out
 
-        state, outs = jax.lax.fori_loop(0, count, body, (state, outs))
-        return outs, state
+        moving, outs = jax.lax.fori_loop(0, count, body, (moving, outs))
+        return outs, moving
 
-    def _eagerly(self, state, feed, start, count, room):
-        out, state = self.step(state, jax.tree.map(jnp.asarray, self.pick(feed, int(start))))
+    def _eagerly(self, moving, still, feed, start, count, room):
+        batch = jax.tree.map(jnp.asarray, self.pick(feed, int(start)))
+        out, moving = self._step(moving, still, batch)
         if self.keep == "all":
             out = jax.tree.map(lambda x: x[None], out)
-        return out, state
+        return out, moving
 
 
 def slow_in_a_loop(jaxpr: Any) -> bool:

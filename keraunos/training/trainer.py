@@ -362,7 +362,11 @@ class Trainer(Steps):
 
     def _make_ready(self, batch: tuple, training: bool, targets: bool = True) -> None:
         """Make the variables that are not there yet, of layers, metrics and optimizer."""
-        x, y, _ = unpack(batch)
+        with state.lending:
+            self._make(unpack(batch), training, targets)
+
+    def _make(self, batch: tuple, training: bool, targets: bool) -> None:
+        x, y, _ = batch
         compiled = self._compiled
         parts = [p for p in (compiled.loss, compiled.metrics) if p is not None] if compiled else []
         missing = [part for part in parts if not part.built] if targets and y is not None else []
