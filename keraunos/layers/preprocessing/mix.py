@@ -132,8 +132,7 @@ class CutMix(Mix):
 # Several changes --------------------------------------------------------------------------------
 
 
-def _strength(value, name, owner):
-    return bounds(0, 1, strict=True)(value, name, owner)
+Strength = Annotated[Any, bounds(0, 1, strict=True)]
 
 
 class Several(ImageLayer):
@@ -183,7 +182,7 @@ def _one_after_the_other(x: Any, steps: Any, branches: Callable) -> Any:
 
         def step(x, at):
             index, extra = at
-            whole = lambda branch: lambda x: _like(branch(x), x)
+            whole = lambda branch: lambda x: branch(x).astype(x.dtype)
             choices = [lambda x: x, *map(whole, branches(extra))]
             return jax.lax.switch(index + 1, choices, x), None
 
@@ -192,10 +191,6 @@ def _one_after_the_other(x: Any, steps: Any, branches: Callable) -> Any:
         if index >= 0:
             x = branches(jax.tree.map(lambda e: e[place], extras))[int(index)](x)
     return x
-
-
-def _like(x, y):
-    return x.astype(y.dtype)
 
 
 # In the order that their indices have in Keras.
@@ -219,7 +214,7 @@ class RandAugment(Several):
 
     value_range: ValueRange = (0, 255)
     num_ops: Positive = 2
-    factor: Annotated[Any, _strength] = 0.5
+    factor: Strength = 0.5
     interpolation: Interpolation = "bilinear"
     seed: Seed = None
     data_format: DataFormat = None
@@ -291,7 +286,7 @@ class AugMix(Several):
     value_range: ValueRange = (0, 255)
     num_chains: Positive = 3
     chain_depth: Positive = 3
-    factor: Annotated[Any, _strength] = 0.3
+    factor: Strength = 0.3
     alpha: Annotated[float, _alpha] = 1.0
     all_ops: bool = True
     interpolation: Interpolation = "bilinear"
