@@ -191,3 +191,14 @@ def test_preprocess_input_of_each_module(name, rng):
 def test_an_unknown_mode():
     with pytest.raises(ValueError, match="`mode` must be 'caffe', 'tf' or 'torch', got 'x'"):
         imagenet_utils.preprocess_input(np.zeros((1, 1, 3)), mode="x")
+
+
+def test_pretrained_efficientnet_scales_once_more(empty, tmp_path, monkeypatch):
+    path = tmp_path / "a.weights.h5"
+    applications.EfficientNetB0(weights=None, include_top=False).save_weights(path)
+    monkeypatch.setattr(files, "weights", lambda *args: path)
+    model = applications.EfficientNetB0(include_top=False)
+    kinds = [type(layer).__name__ for layer in model.layers[1:4]]
+    assert kinds == ["Rescaling", "Normalization", "Rescaling"]
+    scale = [2.0896918976428642, 2.1128856368212916, 2.1081851067789197]  # as Keras's has
+    assert model.layers[3].scale == scale
