@@ -248,55 +248,39 @@ def one_of(*choices: str) -> Callable:
     return convert
 
 
-def flag(value, name, owner):
-    """The check for switches."""
-    if value is not None and not (np.ndim(value) == 0 and value in (True, False)):
-        raise ValueError(needs(owner, "True or False", name, value))
-    return value
+def check(expected: str, test: Callable[[Any], bool]) -> Callable:
+    """The converter that takes a value as it is, if it passes the test."""
+
+    def convert(value, name, owner):
+        if not test(value):
+            raise ValueError(needs(owner, expected, name, value))
+        return value
+
+    return convert
 
 
-def number(value, name, owner):
-    """The check for numbers; arrays and variables count, whose value may not be known yet."""
-    if not isinstance(value, (int, float, np.number)) and not hasattr(value, "dtype"):
-        raise ValueError(needs(owner, "a number", name, value))
-    return value
+# Arrays and variables pass for numbers: their value may not be known yet.
+_REAL = (int, float, np.number)
+_is_array = lambda value: hasattr(value, "dtype")
+_is_whole = lambda value: isinstance(value, _REAL) and value == value // 1
+_is_switch = lambda value: np.ndim(value) == 0 and value in (True, False)
+_kind = lambda value: np.asarray(value, "object" if isinstance(value, str) else None).dtype.kind
+_several = lambda value: value if isinstance(value, (list, tuple)) else [value]
 
-
-def whole(value, name, owner):
-    """The check for integers; 3.0 is one too."""
-    number_ = isinstance(value, (int, float, np.number)) and value == value // 1
-    if not number_ and not hasattr(value, "dtype"):
-        raise ValueError(needs(owner, "an integer", name, value))
-    return value
-
-
-def text(value, name, owner):
-    """The check for strings."""
-    if not isinstance(value, str):
-        raise ValueError(needs(owner, "a string", name, value))
-    return value
-
-
-def listed(value, name, owner):
-    """The check for lists."""
-    if isinstance(value, str) or not hasattr(value, "__len__"):
-        raise ValueError(needs(owner, "a list", name, value))
-    return value
-
-
-def mapping(value, name, owner):
-    """The check for dicts."""
-    if not isinstance(value, Mapping):
-        raise ValueError(needs(owner, "a dict", name, value))
-    return value
-
-
-def function(value, name, owner):
-    """The check for functions."""
-    if not callable(value):
-        raise ValueError(needs(owner, "a function", name, value))
-    return value
-
+flag = check("True or False", lambda value: value is None or _is_switch(value))
+number = check("a number", lambda value: isinstance(value, _REAL) or _is_array(value))
+whole = check("an integer", lambda value: _is_whole(value) or _is_array(value))  # 3.0 is one
+text = check("a string", lambda value: isinstance(value, str))
+listed = check("a list", lambda value: hasattr(value, "__len__") and not isinstance(value, str))
+mapping = check("a dict", lambda value: isinstance(value, Mapping))
+function = check("a function", callable)
+numbers = check(
+    "numbers", lambda value: value is None or _is_array(value) or _kind(value) in "biuf"
+)
+axes = check(
+    "an axis or a list of them",
+    lambda value: value is None or all(isinstance(n, (int, np.integer)) for n in _several(value)),
+)
 
 _PLAIN: dict[Any, Callable] = {
     bool: flag,
@@ -318,23 +302,6 @@ def converters(hint: Any) -> list[Callable]:
         return []
     check = _PLAIN[kinds[0]]
     return [check if kinds[0] is hint else optional(check)]
-
-
-def axes(value, name, owner):
-    """The check for an axis, several of them, or None where the owner knows which."""
-    several = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
-    if not all(isinstance(axis, (int, np.integer)) for axis in several):
-        raise ValueError(needs(owner, "an axis or a list of them", name, value))
-    return value
-
-
-def numbers(value, name, owner):
-    """The check for a number or an array of numbers, also as nested lists."""
-    if value is not None and not hasattr(value, "dtype"):
-        kind = np.asarray(value, "object" if isinstance(value, str) else None).dtype.kind
-        if kind not in "biuf":
-            raise ValueError(needs(owner, "numbers", name, value))
-    return value
 
 
 def path(value, name, owner):
