@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from keraunos.core import graph, placement
+from keraunos.core.facts import Fact
 from keraunos.core.fields import did_you_mean, needs
 from keraunos.core.registry import export
 
@@ -85,10 +86,15 @@ class DeviceMesh:
         devices: As many as the grid has places, e.g. `["gpu:0", ...]`; all by default.
     """
 
+    shape = Fact[Sequence[int]]()
+    axis_names = Fact[Sequence[str]]()
+    devices = Fact[np.ndarray]()  # their names
+
     def __init__(
         self, shape: Sequence[int], axis_names: Sequence[str], devices: Sequence[Any] | None = None
     ):
-        if not shape or not axis_names or len(shape) != len(axis_names):
+        listed = isinstance(shape, (list, tuple)) and isinstance(axis_names, (list, tuple))
+        if not listed or not shape or len(shape) != len(axis_names):
             raise ValueError(
                 "DeviceMesh needs a size in `shape` and a name in `axis_names` for each axis, "
                 f"got {shape!r} and {axis_names!r}."
@@ -101,17 +107,15 @@ class DeviceMesh:
                 f"DeviceMesh of `shape` {shape!r} needs {math.prod(shape)} devices, got "
                 f"{len(names)}. Give as many in `devices`."
             )
-        self._shape, self._axis_names = shape, axis_names
-        self._devices = np.array(names).reshape(tuple(shape))
-
-    shape = property(lambda self: self._shape, doc="Sizes of the axes.")
-    axis_names = property(lambda self: self._axis_names, doc="Names of the axes.")
-    devices = property(lambda self: self._devices, doc="Names of the devices, an array.")
+        self.shape, self.axis_names = shape, axis_names
+        self.devices = np.array(names).reshape(tuple(shape))
 
     @property
     def backend_mesh(self) -> Mesh:
         """The same as JAX's `Mesh`."""
-        return _mesh(tuple(self.shape), tuple(self.axis_names), tuple(self.devices.flat))
+        return _mesh(
+            tuple(self.shape), tuple(self.axis_names), tuple(self.devices.ravel().tolist())
+        )
 
     def __repr__(self):
         return f"<DeviceMesh shape={self.shape}, axis_names={self.axis_names}>"
@@ -145,12 +149,12 @@ class TensorLayout:
         device_mesh: May be given later, once; a `LayoutMap` gives its own.
     """
 
+    axes = Fact[tuple[str | None, ...]]()
+
     def __init__(self, axes: Sequence[str | None], device_mesh: DeviceMesh | None = None):
-        self._axes, self._device_mesh = tuple(axes), None
+        self.axes, self._device_mesh = tuple(axes), None
         if device_mesh is not None:
             self.device_mesh = device_mesh
-
-    axes = property(lambda self: self._axes, doc="Axes of the mesh, or None.")
 
     @property
     def device_mesh(self) -> DeviceMesh | None:
@@ -165,7 +169,7 @@ class TensorLayout:
             raise ValueError(needs(self, "a DeviceMesh", "device_mesh", mesh))
         if unknown := [a for a in self.axes if a is not None and a not in mesh.axis_names]:
             raise ValueError(
-                f"TensorLayout has an axis {unknown[0]!r}, the mesh has {list(mesh.axis_names)}."
+                f"TensorLayout has an axis {unknown[0]!r}, the mesh has {list(mesh.axis_names)}"
                 f"{did_you_mean(str(unknown[0]), mesh.axis_names)}"
             )
         self._device_mesh = mesh
@@ -195,12 +199,12 @@ class LayoutMap(MutableMapping):
         device_mesh: Of the layouts that have none.
     """
 
+    device_mesh = Fact[DeviceMesh | None]()
+
     def __init__(self, device_mesh: DeviceMesh | None):
         if not (device_mesh is None or isinstance(device_mesh, DeviceMesh)):
             raise ValueError(needs(self, "a DeviceMesh", "device_mesh", device_mesh))
-        self._device_mesh, self._layouts = device_mesh, {}
-
-    device_mesh = property(lambda self: self._device_mesh, doc="The mesh, or None.")
+        self.device_mesh, self._layouts = device_mesh, {}
 
     def __getitem__(self, key: str) -> TensorLayout | None:
         if key in self._layouts:
@@ -226,8 +230,8 @@ class LayoutMap(MutableMapping):
             layout = TensorLayout(layout)
         if not isinstance(layout, TensorLayout):
             raise ValueError(needs(self, "a TensorLayout or its axes", key, layout))
-        if layout.device_mesh is None and self._device_mesh is not None:
-            layout.device_mesh = self._device_mesh
+        if layout.device_mesh is None and self.device_mesh is not None:
+            layout.device_mesh = self.device_mesh
         self._layouts[key] = layout
 
     def __delitem__(self, key: str) -> None:
@@ -258,16 +262,13 @@ def distribute_tensor(tensor: Any, layout: Any) -> Any:
 class Distribution:
     """Where variables and batches live. Set it before a model is made: `with d.scope(): ...`"""
 
+    device_mesh = Fact[DeviceMesh]()
+    batch_dim_name = Fact[str]()
     auto_shard_dataset: bool = True
 
     def __init__(self, device_mesh: DeviceMesh, batch_dim_name: str, auto_shard_dataset: bool):
-        self._device_mesh, self._batch_dim_name = device_mesh, batch_dim_name
+        self.device_mesh, self.batch_dim_name = device_mesh, batch_dim_name
         self.auto_shard_dataset = auto_shard_dataset
-
-    device_mesh = property(lambda self: self._device_mesh, doc="The devices.")
-    batch_dim_name = property(
-        lambda self: self._batch_dim_name, doc="The axis of the mesh over which rows are spread."
-    )
 
     @property
     def num_processes(self) -> int:
@@ -277,8 +278,8 @@ class Distribution:
     @property
     def num_model_replicas(self) -> int:
         """How many parts a batch is cut into."""
-        mesh = self._device_mesh
-        return mesh.shape[list(mesh.axis_names).index(self._batch_dim_name)]
+        mesh = self.device_mesh
+        return mesh.shape[list(mesh.axis_names).index(self.batch_dim_name)]
 
     @property
     def data_shard_id(self) -> int:
@@ -291,14 +292,14 @@ class Distribution:
 
     def get_data_layout(self, data_shape: Sequence[int | None]) -> TensorLayout:
         """The layout of a batch of this shape: its rows spread, all else whole."""
-        axes = (self._batch_dim_name, *(None,) * len(data_shape))
-        return TensorLayout(axes[: len(data_shape)], self._device_mesh)
+        axes = (self.batch_dim_name, *(None,) * len(data_shape))
+        return TensorLayout(axes[: len(data_shape)], self.device_mesh)
 
     def get_variable_layout(self, variable: Any) -> TensorLayout:
         """The layout of a variable: its own, that of its path, or whole on every device."""
         if (layout := variable.layout or self.get_tensor_layout(variable.path)) is not None:
             return layout
-        return TensorLayout((None,) * len(variable.shape), self._device_mesh)
+        return TensorLayout((None,) * len(variable.shape), self.device_mesh)
 
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
         """The layout that was asked for by this path, or None."""
@@ -318,8 +319,7 @@ class Distribution:
                 "Read other parts of it in each process and set `auto_shard_dataset=False`."
             )
         rows = lambda x: x[len(x) * own // shards : len(x) * (own + 1) // shards]
-        part = lambda *batch: jax.tree.map(rows, batch if len(batch) > 1 else batch[0])
-        return dataset.map(part)
+        return dataset.map(lambda x, *rest: jax.tree.map(rows, (x, *rest) if rest else x))
 
     def distribute_tf_dataset(self, dataset: Any) -> Any:
         """The same as `distribute_dataset`."""
@@ -336,7 +336,7 @@ class Distribution:
             placement.set_current(before)
 
     def __repr__(self):
-        return f"<{type(self).__name__} device_mesh={self._device_mesh}>"
+        return f"<{type(self).__name__} device_mesh={self.device_mesh}>"
 
 
 @export("distribution.DataParallel")
