@@ -99,7 +99,7 @@ def test_mnist(monkeypatch, tmp_path):
 
 def idx(array):
     head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
-    return gzip.compress(head + array.tobytes())
+    return gzip.compress(head + array.tobytes(), mtime=0)
 
 
 def test_fashion_mnist(monkeypatch, tmp_path):
@@ -341,7 +341,11 @@ def test_an_interrupted_download_leaves_nothing(site, monkeypatch):
     assert cached(site) == ["train-labels-idx1-ubyte.gz"]
 
 
-@pytest.mark.parametrize("damage", [b"junk", idx(np.zeros(3, "uint8"))[:-9], idx(np.ones((2, 2)))])
+@pytest.mark.parametrize(
+    "damage",
+    [b"junk", idx(np.zeros(3, "uint8"))[:-9], idx(np.ones((2, 2)))],
+    ids=["no archive", "cut short", "other sizes"],
+)
 def test_a_damaged_file_without_a_checksum_is_removed(site, damage):
     (site / "train-labels-idx1-ubyte.gz").write_bytes(damage)
     for name in (
