@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "3.15.1+keraunos.0.1.0"  # the Keras API that this is, and our own version
 
 _PACKAGES = frozenset(
-    """activations applications backend callbacks config constraints data datasets distribution
-    dtype_policies initializers layers legacy losses metrics mixed_precision models ops optimizers
-    preprocessing quantizers random regularizers saving tree utils""".split()
+    """activations applications backend callbacks config constraints data datasets distillation
+    distribution dtype_policies export initializers layers legacy losses metrics
+    mixed_precision models ops optimizers preprocessing quantizers random regularizers saving
+    tree utils visualization wrappers""".split()
 )
 _NAMES = {
     "DTypePolicy": "core.dtypes",
@@ -50,8 +51,10 @@ if TYPE_CHECKING:  # the same for editors and type checkers
         constraints as constraints,
         data as data,
         datasets as datasets,
+        distillation as distillation,
         distribution as distribution,
         dtype_policies as dtype_policies,
+        export as export,
         initializers as initializers,
         layers as layers,
         legacy as legacy,
@@ -68,6 +71,8 @@ if TYPE_CHECKING:  # the same for editors and type checkers
         saving as saving,
         tree as tree,
         utils as utils,
+        visualization as visualization,
+        wrappers as wrappers,
     )
     from keraunos.backend import device as device
     from keraunos.core.dtypes import (

@@ -22,7 +22,15 @@ FLOORS = [
     ["losses", "metrics", "optimizers", "data", "callbacks", "saving", "export"],
     ["training"],
     ["models"],
-    ["applications", "datasets", "utils", "preprocessing", "visualization", "wrappers"],
+    [
+        "applications",
+        "datasets",
+        "utils",
+        "preprocessing",
+        "visualization",
+        "wrappers",
+        "distillation",
+    ],
     ["legacy"],
     ["alias", "as_keras", "cli", "__main__"],
 ]

@@ -32,7 +32,7 @@ T = TypeVar("T")
 PACKAGES = (
     "activations", "callbacks", "constraints", "distribution", "dtype_policies", "initializers",
     "layers", "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules",
-    "quantizers", "random", "regularizers", "applications", "utils",
+    "quantizers", "random", "regularizers", "applications", "utils", "distillation",
 )  # fmt: skip
 
 _FUNCTIONS = ("activations", "losses", "metrics", "ops", "initializers", "layers", "callbacks")

@@ -13,6 +13,7 @@ from keraunos.core import masks, naming, registry, tree
 from keraunos.core.graph import KerasTensor
 from keraunos.data.arrays import Arrays
 from keraunos.data.source import Stream, as_arrays
+from keraunos.export.archive import export_model
 from keraunos.layers.layer import Layer, plain_shape
 from keraunos.layers.preprocessing.host import HostLayer
 from keraunos.models import graph as graphs
@@ -338,6 +339,25 @@ class Model(Trainer):
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read weights that `save_weights`, or `save`, wrote."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write what the model computes as a program, which `keraunos.export.load` reads.
+
+        Args:
+            format: "stablehlo"; Keras's formats need other engines and are refused.
+            verbose: False to print nothing.
+            input_signature: A list of `InputSpec`; what the graph, or the call that built the
+                model, says by default. Sizes of None are free.
+            kwargs: `is_static`, of `ExportArchive.add_endpoint`; `platforms`, of `ExportArchive`.
+        """
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `model_from_json`; `kwargs` are those of `json.dumps`."""

@@ -142,13 +142,12 @@ class Compiling(Layer):
 
     @property
     def metrics(self) -> list[Metric]:
-        """The loss, the metrics held by the model and its layers, those of `compile`."""
+        """The loss, the metrics of `compile`, losses of outputs, what the model and layers hold."""
         if self._compiled is None:
             return super().metrics
-        own = [self._compiled.tracker, *super().metrics]
-        if self._compiled.metrics is not None:
-            own.append(self._compiled.metrics)
-        return own + (self._compiled.loss.metrics if self._compiled.loss else [])
+        compiled = self._compiled
+        first = [m for m in (compiled.tracker, compiled.metrics) if m is not None]
+        return first + (compiled.loss.metrics if compiled.loss else []) + super().metrics
 
     @property
     def metrics_names(self) -> list[str]:
