@@ -128,6 +128,12 @@ class EinsumDense(Quantizable):
         y = contract(product, inputs, self.kernel, self.equation[-1] == self._letters[1][-1])
         return self.activation(self.with_bias(y))
 
+    def get_config(self):
+        config = super().get_config()
+        if config["gptq_unpacked_column_size"] is None:
+            del config["gptq_unpacked_column_size"]
+        return config
+
     @property
     def _letters(self) -> tuple[str, str, str]:
         return _split(self)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import jax
 
 from keraunos.core import naming
-from keraunos.core.fields import fields, positive
+from keraunos.core.fields import fields, option, positive
 from keraunos.core.state import Variable
 from keraunos.layers.holder import Holder
 from keraunos.layers.layer import Layer
@@ -68,9 +68,9 @@ class Adaptable(Layer):
     """A layer whose first weight LoRA can change. `adapted` is its name."""
 
     adapted: ClassVar[str]
-    lora_enabled: ClassVar[bool] = False
-    lora_rank: Rank = None
-    lora_alpha: float | None = None
+    lora_enabled = False
+    lora_rank: Rank = option(default=None)
+    lora_alpha: float | None = option(default=None)
 
     def enable_lora(
         self,
@@ -174,4 +174,4 @@ class Adaptable(Layer):
         config = super().get_config()
         if self.lora_rank:
             return config | {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha}
-        return {name: value for name, value in config.items() if not name.startswith("lora_")}
+        return {k: v for k, v in config.items() if not k.startswith("lora_")}

@@ -152,6 +152,8 @@ class Quantizable(Adaptable):
             self._add(self.zero_name, grouped, "uint8", attribute=f"{name}_zero")
             if mode == "awq":
                 self._add("awq_scales", (rows,), start="ones")
+            elif "gptq_unpacked_column_size" in self.__fields__:
+                self.gptq_unpacked_column_size = columns
         else:
             self._add(name, packing.shape(rows, columns), "int8")
             self._add(f"{name}_scale", (columns,) if block == -1 else grouped, start="ones")

@@ -33,8 +33,10 @@ def quantize(model: Any, mode: str | None, config: Any, filters: Any, type_check
 
 def _wanted(filters: Any) -> Callable[[Layer], bool]:
     """Whether a layer is to be quantized: a function, or regular expressions for its name."""
-    if filters is None or callable(filters):
-        return filters or (lambda layer: True)
+    if filters is None:
+        return lambda layer: True
+    if callable(filters):
+        return lambda layer: bool(filters(layer))
     patterns = [filters] if isinstance(filters, str) else filters
     if not isinstance(patterns, (list, tuple)) or not all(isinstance(p, str) for p in patterns):
         raise ValueError(

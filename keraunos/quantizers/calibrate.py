@@ -70,37 +70,38 @@ def _round(weights: Any, scale: Any, zero: Any, bits: int) -> Any:
 def gptq(weights: Any, hessian: Hessian, config: GPTQConfig) -> Rounded:
     """Round input by input; what comes later makes up for the error (Frantar et al., 2022).
 
-    Differs: as in Keras, a step takes its row of the inverse Hessian as it is, where the paper
-    takes it from the Cholesky factor; and the scales of the groups in a block of 128 inputs are
-    found when the block begins.
+    Differs: Keras takes rows of the inverse Hessian where the paper takes those of its Cholesky
+    factor, which corrects for inputs that are rounded already. Where inputs are not correlated
+    the two are the same.
     """
     w, h = np.array(weights, "float32"), np.array(hessian.total, "float32")
     inputs, bits, size = w.shape[1], config.weight_bits, config.group_size
     size = inputs if size == -1 else size
-    diagonal = np.diagonal(h).copy()
-    np.fill_diagonal(h, np.where(diagonal == 0, 1, diagonal))
-    damping = config.hessian_damping * np.mean(np.diagonal(h))
-    inverse = np.linalg.inv(h + damping * np.eye(inputs, dtype="float32"))
+    h = np.broadcast_to(h, (inputs, inputs)).copy()
+    diagonal = np.diagonal(h)
+    diagonal = np.where(diagonal == 0, 1, diagonal)
+    np.fill_diagonal(h, diagonal + config.hessian_damping * np.mean(diagonal))
     order = np.arange(inputs)
     if config.activation_order:
-        order = np.argsort(-np.diagonal(h), kind="stable")
-        w, inverse = w[:, order], inverse[np.ix_(order, order)]
+        order = np.argsort(-diagonal, kind="stable")
+        w, h = w[:, order], h[np.ix_(order, order)]
+    factor = np.linalg.cholesky(np.linalg.inv(h.astype("float64"))).T.astype("float32")
     options = {"symmetric": config.symmetric, "per_channel": config.per_channel}
     integers, scales, zeros = np.zeros_like(w), [], []
     for start in range(0, inputs, _BLOCK):
         stop = min(start + _BLOCK, inputs)
-        for first in (i for i in range(start, stop) if i % size == 0):
-            scale, zero = _parameters(w[:, first : first + size], bits, -1, **options)
-            scales.append(scale)
-            zeros.append(zero)
         errors = np.zeros((len(w), stop - start), "float32")
         for i in range(start, stop):
-            scale, zero = scales[i // size][:, 0], zeros[i // size][:, 0]
+            if i % size == 0:
+                scale, zero = _parameters(w[:, i : i + size], bits, -1, **options)
+                scales.append(scale)
+                zeros.append(zero)
+            scale, zero = scales[-1][:, 0], zeros[-1][:, 0]
             integers[:, i] = _round(w[:, i], scale, zero, bits)
-            error = (w[:, i] - (integers[:, i] - zero) * scale) / inverse[i, i]
-            w[:, i + 1 : stop] -= np.outer(error, inverse[i, i + 1 : stop])
+            error = (w[:, i] - (integers[:, i] - zero) * scale) / factor[i, i]
+            w[:, i + 1 : stop] -= np.outer(error, factor[i, i + 1 : stop])
             errors[:, i - start] = error
-        w[:, stop:] -= errors @ inverse[start:stop, stop:]
+        w[:, stop:] -= errors @ factor[start:stop, stop:]
     back = np.argsort(order)
     group = (back // size).astype("float32")
     return Rounded(integers[:, back], np.hstack(scales), np.hstack(zeros), group)
