@@ -35,7 +35,16 @@ FLOORS = [
     ["alias", "as_keras", "cli", "__main__"],
 ]
 # Public names over private rooms: they may look anywhere below the roof.
-FACES = ["", "backend", "config", "dtype_policies", "mixed_precision", "tree", "utils"]
+FACES = [
+    "",
+    "backend",
+    "config",
+    "dtype_policies",
+    "mixed_precision",
+    "tree",
+    "utils",
+    "utils.legacy",
+]
 
 
 def main() -> int:

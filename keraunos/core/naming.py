@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 import re
 from collections import Counter
-from collections.abc import Iterator
+from typing import Any
 
 _counts: Counter[str] = Counter()
 _path: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("path", default=())
@@ -44,11 +44,23 @@ def path(name: str) -> str:
     return "/".join((*_path.get(), name))
 
 
-@contextlib.contextmanager
-def name_scope(name: str) -> Iterator[None]:
-    """Within it, paths carry `name`."""
-    token = _path.set((*_path.get(), name))
-    try:
-        yield
-    finally:
-        _path.reset(token)
+class name_scope(contextlib.AbstractContextManager):
+    """Within it, paths carry `name`.
+
+    Args:
+        kwargs: `caller`, `deduplicate` and `override_parent` are accepted.
+    """
+
+    def __init__(self, name: str, **kwargs: Any):
+        unknown = kwargs.keys() - {"caller", "deduplicate", "override_parent"}
+        if unknown or not isinstance(name, str):
+            got = f"unexpected {', '.join(unknown)}" if unknown else f"name={name!r}"
+            raise ValueError(f"name_scope needs a string for `name` and nothing else, got {got}.")
+        self.name = name
+
+    def __enter__(self) -> "name_scope":
+        self._token = _path.set((*_path.get(), self.name))
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        _path.reset(self._token)

@@ -49,6 +49,7 @@ from keraunos.layers.core import (
     Masking,
     ReversibleEmbedding,
 )
+from keraunos.layers.foreign import FlaxLayer, JaxLayer, TFSMLayer, TorchModuleWrapper
 from keraunos.layers.input import Input, InputLayer
 from keraunos.layers.layer import Layer
 from keraunos.layers.merging import (
@@ -245,6 +246,7 @@ __all__ = [
     "Embedding",
     "Equalization",
     "Flatten",
+    "FlaxLayer",
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
@@ -269,6 +271,7 @@ __all__ = [
     "InputLayer",
     "InputSpec",
     "IntegerLookup",
+    "JaxLayer",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -336,8 +339,10 @@ __all__ = [
     "StackedRNNCells",
     "StringLookup",
     "Subtract",
+    "TFSMLayer",
     "TextVectorization",
     "TimeDistributed",
+    "TorchModuleWrapper",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

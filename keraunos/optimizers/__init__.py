@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from keraunos.core import registry
 from keraunos.core.past import names_of
-from keraunos.core.registry import serialize
 from keraunos.optimizers import legacy, schedules
 from keraunos.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam, ScheduleFreeAdamW
 from keraunos.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
@@ -61,6 +60,11 @@ def get(identifier: Any) -> Optimizer | None:
             f"transformation. Got {identifier!r}."
         )
     return found
+
+
+def serialize(optimizer: Any) -> Any:
+    """What `deserialize` makes the optimizer of."""
+    return registry.serialize(optimizer)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

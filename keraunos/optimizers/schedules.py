@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from keraunos.core import config as settings, registry
 from keraunos.core.fields import Configurable, Listed, fields, needs
-from keraunos.core.registry import export, serialize
+from keraunos.core.registry import export
 
 __all__ = [
     "CosineDecay",
@@ -26,6 +26,11 @@ __all__ = [
     "deserialize",
     "serialize",
 ]
+
+
+def serialize(learning_rate_schedule: Any) -> Any:
+    """What `deserialize` makes the schedule of."""
+    return registry.serialize(learning_rate_schedule)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

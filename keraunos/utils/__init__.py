@@ -24,7 +24,7 @@ from keraunos.saving import (
     register_keras_serializable,
     serialize_keras_object,
 )
-from keraunos.utils import bounding_boxes
+from keraunos.utils import bounding_boxes, legacy
 from keraunos.utils.arrays import (
     normalize,
     pack_x_y_sample_weight,
@@ -67,6 +67,7 @@ __all__ = [
     "img_to_array",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
+    "legacy",
     "load_img",
     "model_to_dot",
     "normalize",
