@@ -96,7 +96,7 @@ class JaxLayer(Layer):
 
     def build(self, input_shape: Any) -> None:
         if self.params is None and self.state is None:
-            of = lambda shape: jnp.ones([1 if n is None else n for n in shape], self.compute_dtype)
+            of = lambda shape: jnp.ones([1 if n is None else n for n in shape], self.variable_dtype)
             with jax.ensure_compile_time_eval():
                 params, state = self._initial(tree.map_shapes(of, input_shape))
             self._keep(params, state)

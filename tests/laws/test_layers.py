@@ -45,6 +45,17 @@ def row(name: str, shape: Any, options: dict[str, Any] | None = None, **argument
 
 INT = {"inputs": "int"}
 
+
+@keraunos.saving.register_keras_serializable("laws")
+def scaled(params, inputs):
+    return inputs * params["scale"]
+
+
+@keraunos.saving.register_keras_serializable("laws")
+def ones(rng, inputs):
+    return {"scale": jnp.ones(inputs.shape[-1], inputs.dtype)}
+
+
 CORE = [
     row("Dense", (2, 3), {"unknown": False}, units=4),
     row("Dense", (2, 5, 3), {"unknown": (1,)}, units=4, activation="relu", use_bias=False),
@@ -57,6 +68,7 @@ CORE = [
     row("Identity", (2, 5, 3)),
     row("Masking", (2, 5, 3)),
     row("Lambda", (2, 3), function=lambda: keraunos.ops.abs),
+    row("JaxLayer", (2, 5, 3), {"unknown": (1,)}, call_fn=lambda: scaled, init_fn=lambda: ones),
 ]  # fmt: skip
 
 ACTIVATION = [
