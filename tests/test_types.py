@@ -21,6 +21,16 @@ keras.optimizers.Adam(1e-3, beta_1=0.8, clipnorm=1.0)
 keras.callbacks.EarlyStopping(patience=3)
 keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 keras.ops.mean([1.0, 2.0], axis=0)
+Dense(3, "relu", False)
+keras.layers.Embedding(3, 4)
+keras.layers.EinsumDense("ab,bc->ac", 4)
+keras.layers.MultiHeadAttention(2, 3)
+keras.layers.TextVectorization(100, output_sequence_length=4)
+keras.layers.RandomFlip("horizontal")
+keras.callbacks.BackupAndRestore("run", save_freq=3)
+keras.applications.ResNet50(weights=None)
+keras.datasets.mnist.load_data()
+model.fit([1.0], [1.0], resume="run")
 """
 BAD = """
 from keraunos.layers import Dense

@@ -30,7 +30,7 @@ class Saver(Monitor):
         monitor: str,
         verbose: int,
         save_best_only: bool,
-        mode: str,
+        mode: str | None,
         save_freq: Any,
         initial_value_threshold: float | None,
     ):

@@ -37,6 +37,7 @@ import numpy as np
 from keraunos.core import config as settings, registry
 
 C = TypeVar("C", bound=type)
+F = TypeVar("F", bound=Callable)
 MISSING: Any = inspect.Parameter.empty
 _OWNED: Any = object()
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -131,7 +132,7 @@ def _annotated(cls: type) -> Iterable[Field]:
         yield Field(name, default, *converters(hint))
 
 
-def checked(init: C) -> C:
+def checked(init: F) -> F:
     """Decorator: check the arguments of a hand-written `__init__` by their annotations."""
     hints = typing.get_type_hints(init, include_extras=True)
     places = {name: i for i, name in enumerate(inspect.signature(init).parameters)}
@@ -262,7 +263,7 @@ def check(expected: str, test: Callable[[Any], bool]) -> Callable:
 # Arrays and variables pass for numbers: their value may not be known yet.
 _REAL = (int, float, np.number)
 _is_array = lambda value: hasattr(value, "dtype")
-_is_whole = lambda value: isinstance(value, _REAL) and value == value // 1
+_is_whole = lambda value: isinstance(value, _REAL) and float(value).is_integer()
 _is_switch = lambda value: np.ndim(value) == 0 and value in (True, False)
 _kind = lambda value: np.asarray(value, "object" if isinstance(value, str) else None).dtype.kind
 _several = lambda value: value if isinstance(value, (list, tuple)) else [value]

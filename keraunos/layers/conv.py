@@ -19,7 +19,7 @@ from keraunos.core.fields import (
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer
-from keraunos.layers.lora import Adaptable, Adapted
+from keraunos.layers.lora import AdaptableByOption, Adapted
 from keraunos.layers.spec import Constraint, Initializer, InputSpec, Regularizer
 from keraunos.ops.conv import channel_axis, conv, conv_transpose, depthwise_conv
 
@@ -101,7 +101,7 @@ class Windowed(Layer):
 
 
 @fields
-class Conv(Adaptable, Windowed):
+class Conv(AdaptableByOption, Windowed):
     """Slide a window of weights over the input, add a bias.
 
     Shapes: `(batch, *space, channels)` to `(batch, *new_space, filters)`, or with the channels

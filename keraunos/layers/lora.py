@@ -63,14 +63,13 @@ class Adapted:
         setattr(layer, f"_{self.name}", value)
 
 
-@fields
 class Adaptable(Layer):
     """A layer whose first weight LoRA can change. `adapted` is its name."""
 
     adapted: ClassVar[str]
     lora_enabled = False
-    lora_rank: Rank = option(default=None)
-    lora_alpha: float | None = option(default=None)
+    lora_rank: Any
+    lora_alpha: Any
 
     def enable_lora(
         self,
@@ -175,3 +174,11 @@ class Adaptable(Layer):
         if self.lora_rank:
             return config | {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha}
         return {k: v for k, v in config.items() if not k.startswith("lora_")}
+
+
+@fields
+class AdaptableByOption(Adaptable):
+    """One that takes the arguments by keyword only."""
+
+    lora_rank: Rank = option(default=None)
+    lora_alpha: float | None = option(default=None)

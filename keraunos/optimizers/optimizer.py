@@ -179,8 +179,8 @@ class Optimizer(Options, Configurable, Keeper):
             return value
         if isinstance(value, dict):
             return registry.deserialize(value)
-        odd = isinstance(value, (str, bool)) or value is None
-        if odd or np.asarray(value).dtype.kind not in "fiu" or np.ndim(value) != 0:
+        array = np.asarray(value)
+        if isinstance(value, bool) or array.dtype.kind not in "fiu" or array.ndim:
             expected = "a number, a LearningRateSchedule or a callable"
             raise ValueError(needs(self, expected, "learning_rate", value))
         return self.add_variable((), jnp.asarray(value, floatx()), name="learning_rate")

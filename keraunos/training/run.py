@@ -106,7 +106,7 @@ class Run:
 
     def due(self, at_end_of_epoch: bool, steps: int) -> bool:
         """Whether to save now, `steps` steps into the run."""
-        wanted = self.backup.save_freq
+        wanted: Any = self.backup.save_freq
         if wanted == "auto":
             waited = time.monotonic() - self._saved_at
             return waited >= max(_SHORTEST, self._cost / _SHARE)

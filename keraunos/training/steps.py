@@ -1,16 +1,19 @@
 """What happens in one step, of training, evaluation or prediction, as pure functions."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.state import StatelessScope, pure
+from keraunos.core.state import StatelessScope, Variable, pure
 from keraunos.training.compiling import Compiling
 
 
 class Steps(Compiling):
     """A layer that has a loss, and so knows a step towards less of it."""
+
+    _optimizer_variables: Callable[[], list[Variable]]
 
     def compute_loss(
         self,

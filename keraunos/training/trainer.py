@@ -157,9 +157,9 @@ class Trainer(Steps):
         parts: list = []
         callbacks.on_predict_begin()
         done = 0
-        for feed, steps in data.feeds(0):
-            room = min(len(steps), 64)
-            for start, count in pacer.runs(steps, min(room, program.most(feed))):
+        for feed, batches in data.feeds(0):
+            room = min(len(batches), 64)
+            for start, count in pacer.runs(batches, min(room, program.most(feed))):
                 callbacks.on_predict_batch_begin(done)
                 outputs = jax.device_get(program(feed, start, count, room=room))
                 parts.append(jax.tree.map(lambda y: _rows(y, count), outputs))

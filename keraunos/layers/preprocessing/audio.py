@@ -228,7 +228,7 @@ class MelSpectrogram(DataLayer):
         num_spectrogram_bins: int = 129,
         sampling_rate: int = 8000,
         lower_edge_hertz: float = 125.0,
-        upper_edge_hertz: float = 3800.0,
+        upper_edge_hertz: float | None = 3800.0,
         dtype: str = "float32",
     ):
         """`(num_spectrogram_bins, num_mel_bins)` weights: triangles, even on the mel scale."""
