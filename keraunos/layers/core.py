@@ -13,7 +13,7 @@ from keraunos import activations, ops
 from keraunos.activations import Activation
 from keraunos.core import registry, tree
 from keraunos.core.dtypes import is_int_dtype, standardize_dtype
-from keraunos.core.fields import Positive, fields, mapping, needs, optional, owned, via
+from keraunos.core.fields import Positive, fields, mapping, needs, option, optional, owned, via
 from keraunos.core.graph import KerasTensor, abstract, symbolic_in
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
@@ -221,7 +221,7 @@ class Embedding(Quantizable):
     embeddings_regularizer: Regularizer = None
     embeddings_constraint: Constraint = None
     mask_zero: bool = False
-    weights: Any = None
+    weights: Any = option()
     lora_rank: Rank = None
     lora_alpha: float | None = None
     quantization_config: Config = None
