@@ -221,7 +221,7 @@ class Embedding(Quantizable):
     embeddings_regularizer: Regularizer = None
     embeddings_constraint: Constraint = None
     mask_zero: bool = False
-    weights: Any = option()
+    weights: Any = option(default=None)
     lora_rank: Rank = None
     lora_alpha: float | None = None
     quantization_config: Config = None
