@@ -146,6 +146,10 @@ class Operation(Configurable):
         """Shapes and dtypes of the outputs, as KerasTensors, found by tracing `call`."""
         return abstract(self.call, *args, **kwargs)
 
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """What `call` computes when weights lie in few bits; layers have it."""
+        raise NotImplementedError(f"{type(self).__name__} is not quantized.")
+
     def symbolic_call(self, *args, **kwargs):
         """Remember the call in the graph; its outputs, as KerasTensors."""
         outputs = self.compute_output_spec(*args, **kwargs)

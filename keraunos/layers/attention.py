@@ -99,7 +99,7 @@ class Heads(Layer):
         return self._dense(name, equation, shape, (heads, width), target, activation)
 
     def _dense(self, name, equation, shape, sizes, letters, activation=None) -> EinsumDense:
-        rules = {
+        rules: dict[str, Any] = {
             f"{role}_{rule}": registry.deserialize(
                 registry.serialize(getattr(self, f"{role}_{rule}"))
             )  # a copy, since an initializer without a seed draws the same for one shape

@@ -427,7 +427,6 @@ class Layer(Options, Operation, Holder):
         self, mode: str | None = None, type_check: bool = True, config: Any = None
     ) -> None:
         """Store the weights in fewer bits, if the layer can."""
-        self._check_built_for("quantize")
         raise NotImplementedError(f"{self._who} has no `quantize`: its weights stay floats.")
 
     def quantized_build(self, input_shape: Any, mode: str) -> None:

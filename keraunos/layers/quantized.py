@@ -35,6 +35,11 @@ def _config(value: Any, name: str, owner: Any) -> QuantizationConfig | None:
 Config = Annotated[Any, _config]
 
 
+def _on_host(quantizer: Any, value: Any) -> tuple[Any, Any]:
+    options = {"to_numpy": True} if isinstance(quantizer, AbsMaxQuantizer) else {}
+    return quantizer(value, **options)
+
+
 class Quantizable(Adaptable):
     """A layer whose weights may be stored in few bits.
 
@@ -186,7 +191,7 @@ class Quantizable(Adaptable):
         pick = QuantizationConfig.weight_quantizer_or_default
         if self.quantization_mode == "int8":
             quantizer = pick(self.quantization_config, AbsMaxQuantizer(layout.contracted))
-            integers, scale = quantizer(value)
+            integers, scale = _on_host(quantizer, value)
             alone = [1 if i in layout.contracted else n for i, n in enumerate(value.shape)]
             if list(scale.shape) != alone:
                 raise ValueError(
@@ -199,10 +204,12 @@ class Quantizable(Adaptable):
         if block == -1:
             axis = int(packing.transposed)
             quantizer = pick(self.quantization_config, AbsMaxQuantizer(axis, (-8, 7)))
-            integers, scale = quantizer(packing.turned(matrix))
+            integers, scale = _on_host(quantizer, packing.turned(matrix))
             integers = packing.pack(packing.turned(integers))
             return {name: integers, f"{name}_scale": jnp.squeeze(scale, axis)}
-        integers, scale, zero = abs_max_quantize_grouped_with_zero_point(matrix, block)
+        integers, scale, zero = abs_max_quantize_grouped_with_zero_point(
+            matrix, block, to_numpy=True
+        )
         return {
             name: packing.pack(integers),
             f"{name}_scale": packing.turned(scale),

@@ -58,7 +58,8 @@ class Magnitudes:
 
 
 def _parameters(weights: Any, bits: int, size: int, **options: Any) -> tuple[Any, Any]:
-    """Scales and zero points in numpy; zero points as they are stored, from 0 to 255."""
+    """Scales and zero points; the latter as they are stored, from 0 to 255."""
+    # Not in numpy, whose last bit differs: in a symmetric range the largest weight is a tie.
     scale, zero = scale_and_zero(jnp.asarray(weights), bits, size, **options)
     return np.array(scale), np.clip(np.array(zero), 0, 255)
 

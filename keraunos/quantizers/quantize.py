@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_dtypes
+import numpy as np
 
 from keraunos.core import dtypes
 from keraunos.core.fields import Configurable
@@ -78,13 +79,14 @@ def abs_max_quantize(
 
     Args:
         axis: Along which numbers share a scale; all of them if None.
-        to_numpy: Kept for the signature.
+        to_numpy: Compute in numpy, which saves memory of the device.
     """
-    x = jnp.asarray(inputs)
+    lib: Any = np if to_numpy else jnp
+    x = lib.asarray(inputs)
     axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
-    scale = value_range[1] / (jnp.max(jnp.abs(x), axis, keepdims=True) + epsilon)
+    scale = value_range[1] / (lib.max(lib.abs(x), axis, keepdims=True) + epsilon)
     scale = scale.astype(x.dtype)
-    return jnp.clip(jnp.round(x * scale), *value_range).astype(dtype), scale
+    return lib.clip(lib.round(x * scale), *value_range).astype(dtype), scale
 
 
 def scale_and_zero(
@@ -104,23 +106,24 @@ def scale_and_zero(
         symmetric: Put the zero in the middle.
         per_channel: Whether rows differ; if not, there are no groups.
     """
+    lib: Any = np if isinstance(x, np.ndarray) else jnp
     rows, columns = x.shape
     if not per_channel:
-        x = jnp.broadcast_to(x.reshape(1, -1), (rows, x.size))
+        x = lib.broadcast_to(x.reshape(1, -1), (rows, x.size))
     elif group_size > 0:
-        filled = jnp.pad(x, ((0, 0), (0, -columns % group_size)))
+        filled = lib.pad(x, ((0, 0), (0, -columns % group_size)))
         x = filled.reshape(rows, -1, group_size)
     else:
         x = x[:, None]
-    low, high = jnp.min(x, -1).reshape(rows, -1), jnp.max(x, -1).reshape(rows, -1)
+    low, high = lib.min(x, -1).reshape(rows, -1), lib.max(x, -1).reshape(rows, -1)
     if symmetric:
-        high = jnp.maximum(jnp.abs(low), high)
-        low = jnp.where(low < 0, -high, low)
+        high = lib.maximum(lib.abs(low), high)
+        low = lib.where(low < 0, -high, low)
     constant = low == high
-    low, high = jnp.where(constant, low - 1, low), jnp.where(constant, high + 1, high)
+    low, high = lib.where(constant, low - 1, low), lib.where(constant, high + 1, high)
     levels = 2**bits - 1
     scale = (high - low + epsilon) / levels
-    zero = jnp.full_like(scale, (levels + 1) / 2) if symmetric else jnp.round(-low / scale)
+    zero = lib.full_like(scale, (levels + 1) / 2) if symmetric else lib.round(-low / scale)
     return scale, zero
 
 
@@ -138,7 +141,8 @@ def abs_max_quantize_grouped_with_zero_point(
     Shapes: `(n, m)` to `(n, m)` and twice `(groups, m)`: each `block_size` rows are a group. The
     zero point is kept within `value_range`, so numbers of one sign are best put in larger groups.
     """
-    x = jnp.asarray(inputs)
+    lib: Any = np if to_numpy else jnp
+    x = lib.asarray(inputs)
     if x.ndim != 2 or block_size < 1:
         raise ValueError(
             "`abs_max_quantize_grouped_with_zero_point` needs a matrix and a positive "
@@ -147,9 +151,9 @@ def abs_max_quantize_grouped_with_zero_point(
     low, high = value_range
     bits = (high - low).bit_length()
     scale, zero = (part.T for part in scale_and_zero(x.T, bits, block_size, epsilon=epsilon))
-    zero = jnp.clip(zero + low, low, high)
-    group = jnp.arange(x.shape[0]) // block_size
-    integers = jnp.clip(jnp.round(x / scale[group]) + zero[group], low, high)
+    zero = lib.clip(zero + low, low, high)
+    group = np.arange(x.shape[0]) // block_size
+    integers = lib.clip(lib.round(x / scale[group]) + zero[group], low, high)
     return integers.astype(dtype), scale, zero.astype("int8")
 
 

@@ -308,7 +308,7 @@ ERRORS = [
     ),
     (lambda: _own().quantize("int8"), NotImplementedError, "type_check=False"),
     (lambda: _embedding().quantize("float8"), NotImplementedError, "'float8', but to int8, int4"),
-    (lambda: layers.Dropout(0.1).quantize("int8"), ValueError, "must be built before `quantize`"),
+    (lambda: layers.Dropout(0.1).quantize("int8"), NotImplementedError, "has no `quantize`: its"),
     (lambda: _dense().quantized_call(np.ones((1, 3))), NotImplementedError, "is not quantized"),
     (lambda: layers.Dense(2).enable_lora(2), ValueError, "must be built before `enable_lora`"),
     (lambda: _dense(lora_rank=1).enable_lora(2), ValueError, "LoRA is already enabled"),

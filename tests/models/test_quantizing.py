@@ -126,12 +126,9 @@ def test_files(writer, mode, lora, tmp_path):
 # Calibration ------------------------------------------------------------------------------------
 
 ROUNDED = [
-    (GPTQConfig, {}),
     (GPTQConfig, {"group_size": 5, "symmetric": True}),
     (GPTQConfig, {"group_size": 4, "activation_order": True, "weight_bits": 3}),
-    (GPTQConfig, {"group_size": -1, "weight_bits": 8, "hessian_damping": 0.1}),
-    (GPTQConfig, {"per_channel": False, "weight_bits": 2}),
-    (AWQConfig, {}),
+    (GPTQConfig, {"per_channel": False, "weight_bits": 2, "group_size": -1}),
     (AWQConfig, {"group_size": 5, "num_grid_points": 7}),
 ]
 
@@ -292,3 +289,21 @@ NO_SAMPLES = [
 def test_no_samples(dataset, tokenizer, error, message):
     with pytest.raises(error, match=message):
         calibrate.samples(AWQConfig(dataset, tokenizer))
+
+
+def test_layers_within_layers():
+    made = []
+    for lib in (keraunos, keras):
+        x = lib.Input((5, 8))
+        y = lib.layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+        made.append(lib.Model(x, lib.layers.LayerNormalization(name="norm")(y)))
+    for ours, theirs in zip(*(model.weights for model in made), strict=True):
+        value = RNG.normal(size=ours.shape)
+        ours.assign(value)
+        theirs.assign(value)
+    with warnings.catch_warnings(action="ignore"):
+        for model in made:
+            model.quantize("int8")
+    x = RNG.normal(size=(2, 5, 8)).astype("float32")
+    assert [v.path for v in made[0].variables] == [v.path for v in made[1].variables]
+    close(*(np.asarray(model(x)) for model in made), 1e-5, 1e-5)
