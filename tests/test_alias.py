@@ -82,7 +82,11 @@ _ERRORS = [
     ("import tensorflow as tf; tf.random.set_seed(1)", "AttributeError", "`tf.random.set_seed`"),
     ("import tensorflow as tf; tf.float32", "AttributeError", "Use the string 'float32'."),
     ("from tensorflow import constant", "ImportError", "Use `keras.ops.convert_to_tensor`."),
-    ("import tensorflow.data", "ModuleNotFoundError", "Use `keraunos.data.Dataset`, or arrays and generators"),
+    (
+        "import tensorflow.data",
+        "ModuleNotFoundError",
+        "Use `keraunos.data.Dataset`, or arrays and generators",
+    ),
     ("import tensorflow as tf; tf.frobnicate", "AttributeError", "See `keras.ops`"),
 ]
 

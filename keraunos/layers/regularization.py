@@ -20,8 +20,6 @@ class Noisy(Layer):
     supports_masking = True
 
     def __post_init__(self):
-        if self.seed is not None and not isinstance(self.seed, int):
-            raise ValueError(needs(self, "an integer or None", "seed", self.seed))
         if self._level > 0:
             self.seed_generator = random.SeedGenerator(self.seed)
 

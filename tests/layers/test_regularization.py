@@ -66,7 +66,7 @@ def test_activity_regularization():
     [
         (lambda: layers.Dropout(1.5), "Dropout needs a number from 0 to 1 for `rate`, got 1.5"),
         (lambda: layers.Dropout(0.5, noise_shape=3), "a tuple of sizes for `noise_shape`, got 3"),
-        (lambda: layers.Dropout(0.5, seed=0.5), "an integer or None for `seed`, got 0.5"),
+        (lambda: layers.Dropout(0.5, seed=0.5), "an integer for `seed`, got 0.5"),
         (lambda: layers.GaussianDropout(1), "below 1 for `rate`, got 1"),
         (lambda: layers.GaussianNoise(-1), "from 0 up for `stddev`, got -1"),
         (lambda: layers.SpatialDropout1D(0.5)(X2), "an input of 3 axes"),

@@ -34,7 +34,7 @@ def test_it_says_what_the_oracle_says(path, capsys):
     ours = capsys.readouterr().out
     keras.saving.KerasFileEditor(str(path)).summary()
     theirs = capsys.readouterr().out
-    assert ours.split() == theirs.split()  # lines are folded at the width of the terminal
+    assert "".join(ours.split()) == "".join(theirs.split())  # it folds lines at some width
 
 
 @pytest.mark.parametrize("units, count", [((2, 2), 0), ((2, 4), 3), ((2, 2, 1), 2), ((2,), 2)])

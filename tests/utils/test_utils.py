@@ -11,7 +11,7 @@ import keraunos
 from keraunos import utils
 
 
-@pytest.mark.parametrize("name", utils.__all__)
+@pytest.mark.parametrize("name", [n for n in utils.__all__ if callable(getattr(utils, n))])
 def test_same_signature(name):
     ours, theirs = (
         [(p.name, p.default) for p in inspect.signature(getattr(library, name)).parameters.values()]
