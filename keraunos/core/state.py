@@ -56,8 +56,6 @@ class Variable:
     dtype = Fact[str]()
     aggregation = Fact[str]()
     synchronization = Fact[str]()
-    regularizer: Callable | None = None
-    constraint: Callable | None = None
     overwrite_with_gradient: bool = False  # whether an optimizer assigns the gradient itself
 
     def __init__(
@@ -82,10 +80,8 @@ class Variable:
         self.aggregation = _one_of(AGGREGATIONS, "aggregation", aggregation)
         self.synchronization = _one_of(SYNCHRONIZATIONS, "synchronization", synchronization)
         self.layout, self.overwrite_with_gradient = layout, False
-        self.regularizer, self.constraint = (
-            kwargs.pop("regularizer", None),
-            kwargs.pop("constraint", None),
-        )
+        self.regularizer = kwargs.pop("regularizer", None)
+        self.constraint = kwargs.pop("constraint", None)
         if kwargs:
             raise TypeError(f"Variable() got unexpected arguments: {', '.join(kwargs)}.")
         # A real array, even while a graph is being traced; elsewhere, it only compiles more.
@@ -107,10 +103,23 @@ class Variable:
             return array.astype(dtype)
         return array
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("regularizer", "constraint") and not (value is None or callable(value)):
-            raise ValueError(f"A variable needs a callable or None for `{name}`, got {value!r}.")
-        super().__setattr__(name, value)
+    @property
+    def regularizer(self) -> Callable | None:
+        """The penalty on it that layers add to the loss."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, rule: Callable | None) -> None:
+        self._regularizer = _callable("regularizer", rule)
+
+    @property
+    def constraint(self) -> Callable | None:
+        """The rule that optimizers put it under."""
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, rule: Callable | None) -> None:
+        self._constraint = _callable("constraint", rule)
 
     @property
     def trainable(self) -> bool:
@@ -228,6 +237,12 @@ class Variable:
     def __invert__(self): return self._operate("__invert__")
     def __round__(self, ndigits=None): return self._operate("__round__", ndigits or 0)
     # fmt: on
+
+
+def _callable(name: str, rule: Any) -> Callable | None:
+    if rule is not None and not callable(rule):
+        raise ValueError(f"A variable needs a callable or None for `{name}`, got {rule!r}.")
+    return rule
 
 
 def _one_of(choices: tuple[str, ...], name: str, value: str | None) -> str:

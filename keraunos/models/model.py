@@ -84,8 +84,7 @@ class Model(Trainer):
     def __call__(self, *args, **kwargs):
         if self._graph is not None and args and not isinstance(args[0], Ready):
             inputs = self._graph.arranged(args[0])
-            known = not any(isinstance(x, (KerasTensor, Tracer)) for x in jax.tree.leaves(inputs))
-            if known and self._hosted and not self._hosted.gives_strings:
+            if self._hosted and not self._hosted.gives_strings and not _unknown(inputs):
                 inputs = self._hosted.prepare(as_arrays(inputs))
             args = (inputs, *args[1:])
         return super().__call__(*args, **kwargs)
@@ -395,6 +394,11 @@ def _shapes(structure: Any) -> Any:
     if isinstance(structure, Mapping):
         structure = jax.tree.leaves(structure)
     return jax.tree.map(lambda t: t.shape, structure)
+
+
+def _unknown(inputs: Any) -> bool:
+    """Whether there are tensors without values."""
+    return any(isinstance(x, (KerasTensor, Tracer)) for x in jax.tree.leaves(inputs))
 
 
 def _in_halves(operation: Any) -> bool:

@@ -45,6 +45,7 @@ class Fit:
                 return model.history
         if run is None or not run.found:
             at.epoch = first
+        at.finished = False
         self.callbacks.on_train_begin()
         with self.signals or contextlib.nullcontext(), run or contextlib.nullcontext():
             if run:

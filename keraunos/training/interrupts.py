@@ -11,18 +11,18 @@ from typing import Any
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Around code that must be done or not be begun: Ctrl-C comes when it is over."""
-    held: list[tuple] = []
     before = _in_main_thread() and signal.getsignal(signal.SIGINT)
-    if not callable(before):
+    if not before:  # in another thread, or no handler of Python's to put back
         yield
         return
+    held: list[tuple] = []
     signal.signal(signal.SIGINT, lambda *details: held.append(details))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if held:
-        before(*held[-1])
+    for _ in held:
+        signal.raise_signal(signal.SIGINT)
 
 
 class Deferred:

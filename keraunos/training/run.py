@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from keraunos import random as random_module
-from keraunos.callbacks import BackupAndRestore, CallbackList
+from keraunos.callbacks import BackupAndRestore, Callback, CallbackList
 from keraunos.core import config, plain, registry
 from keraunos.core.state import Variable
 from keraunos.training.run_folder import RunFolder
@@ -86,10 +86,16 @@ class Run:
 
     def begin(self, callbacks: CallbackList) -> None:
         """Note what callbacks are told by their makers, which is not the run's to remember."""
-        self._at_first = [
-            {name: _print(value) for name, value in callback.get_run_state().items()}
-            for callback in callbacks.callbacks
-        ]
+        for callback in callbacks.callbacks:
+            state = callback.get_run_state()
+            try:
+                self._at_first.append({name: _print(value) for name, value in state.items()})
+            except plain.NotPlain as error:
+                raise TypeError(
+                    f"{type(callback).__name__}.get_run_state() holds {error}, which cannot be "
+                    "kept; numbers, text, arrays, lists and dicts can. It returned "
+                    f"{list(state)}."
+                ) from None
 
     def enter(self, model: Any, callbacks: CallbackList) -> None:
         """Give variables and callbacks what they held when the state was saved."""
@@ -140,12 +146,13 @@ class Run:
         self._cost = max(self._cost / 2, self._saved_at - began)
 
     def _remembered(self, callbacks: CallbackList) -> list[dict[str, Any]]:
-        """What each callback knows now and did not when the training began."""
-        states = [callback.get_run_state() for callback in callbacks.callbacks]
-        return [
-            {name: value for name, value in state.items() if first.get(name) != _print(value)}
-            for state, first in zip(states, self._at_first)
-        ]
+        """What each callback knows now and did not when the training began; all that it says, if
+        it says so itself."""
+        found = []
+        for callback, first in zip(callbacks.callbacks, self._at_first):
+            state, own = callback.get_run_state(), _speaks_for_itself(callback)
+            found.append({k: v for k, v in state.items() if own or first.get(k) != _print(v)})
+        return found
 
     def _write(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         began = time.monotonic()
@@ -183,6 +190,10 @@ class Run:
             self.save(model, callbacks, steps, wait=True)
 
 
+def _speaks_for_itself(callback: Callback) -> bool:
+    return type(callback).get_run_state is not Callback.get_run_state
+
+
 def _print(value: Any) -> str:
     """What tells a plain value from another."""
     arrays: dict[str, np.ndarray] = {}
@@ -216,9 +227,11 @@ def described(model: Any, data: Any, held_out: Any, callbacks: CallbackList, ste
 def _config(thing: Any) -> Any:
     try:
         made_of = registry.serialize(thing)
-        return {**made_of, "config": {**made_of["config"], "name": None}}
-    except Exception:  # a function of the user's, which the step tells apart
+    except (TypeError, ValueError, NotImplementedError):  # the user's; the step tells it apart
         return type(thing).__name__
+    if isinstance(made_of, dict) and "config" in made_of:  # its name may count, as in notebooks
+        return {**made_of, "config": {**made_of["config"], "name": None}}
+    return made_of
 
 
 def _data(data: Any) -> dict[str, Any]:

@@ -122,8 +122,8 @@ def train(source, folder=None, crash=0, units=4, **options):
         CrashAt(crash),
         *options.pop("callbacks", ()),
     ]
+    backup = {"save_freq": 2, "delete_checkpoint": False} | options.pop("backup", {})
     if folder is not None:
-        backup = {"save_freq": 2, "delete_checkpoint": False} | options.pop("backup", {})
         callbacks.append(keraunos.callbacks.BackupAndRestore(folder, **backup))
     given = {"epochs": EPOCHS, "verbose": 0, **SOURCES[source](), **options}
     history = model.fit(**given, callbacks=callbacks).history
@@ -204,6 +204,43 @@ def test_csv_and_best_model(tmp_path):
     ]
     for a, b in zip(models[0].get_weights(), models[1].get_weights()):
         assert np.array_equal(a, b)
+
+
+def test_a_csv_that_is_appended_to(tmp_path):
+    def once(name, crash=0, folder=None):
+        log = keraunos.callbacks.CSVLogger(tmp_path / name, append=True)
+        backup = {"save_freq": "epoch"}
+        return train("arrays", folder, crash, callbacks=[log], backup=backup)
+
+    header = "epoch,accuracy,loss,val_accuracy,val_loss\n"
+    for name in ("undisturbed", "left"):
+        (tmp_path / name).write_text(header)
+    once("undisturbed")
+    with pytest.raises(Crash):
+        once("left", 4, tmp_path / "run")  # the state is still that of the start
+    with open(tmp_path / "left", "a") as file:
+        file.write("9,a row that no state knows\n")
+    once("left", 0, tmp_path / "run")
+    assert (tmp_path / "left").read_text() == (tmp_path / "undisturbed").read_text()
+
+
+def test_a_run_made_longer_is_left_too(tmp_path):
+    run = tmp_path / "run"
+    train("arrays", run)
+    with pytest.raises(Crash):
+        train("arrays", run, 4, epochs=EPOCHS + 1)
+    position = dict(RunFolder(run).read()[0]["position"]["dict"])
+    assert (position["epoch"], position["finished"]) == (EPOCHS, False)
+    assert len(train("arrays", run, epochs=EPOCHS + 1)[1]["loss"]) == EPOCHS + 1
+
+
+def test_a_state_that_cannot_be_kept(tmp_path):
+    class Holds(keraunos.callbacks.Callback):
+        def get_run_state(self):
+            return {"lock": object()}
+
+    with pytest.raises(TypeError, match=r"Holds.get_run_state\(\) holds object, which cannot be"):
+        train("arrays", tmp_path / "run", callbacks=[Holds()])
 
 
 def _truncated(path):
@@ -294,18 +331,20 @@ def test_another_program(changed, said, tmp_path):
 
 
 def test_another_computation(tmp_path):
-    def once(scale):
+    def once(scale, loss="mse"):
         keraunos.utils.set_random_seed(1)
         model = keraunos.Sequential(
             [keraunos.Input((4,)), layers.Dense(1), layers.Lambda(lambda x: x * scale)]
         )
-        model.compile("sgd", "mse")
+        model.compile("sgd", loss)
         model.fit(X, Y, verbose=0, resume=tmp_path / "run")
 
     once(1.0)
     once(1.0)
     with pytest.raises(ValueError, match="its training step computes something else"):
         once(2.0)
+    with pytest.raises(ValueError, match='its loss was "mse", and is "mae" now'):
+        once(1.0, "mae")
 
 
 @pytest.mark.parametrize("freq", [0, -1, 1.5, "batch", True])
