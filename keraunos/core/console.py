@@ -42,3 +42,12 @@ def disable_interactive_logging() -> None:
 def is_interactive_logging_enabled() -> bool:
     """Whether progress and messages are printed to standard output."""
     return bool(config.get("interactive_logging"))
+
+
+def readable(size: float) -> str:
+    """A number of bytes, as people read it."""
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} PB"

@@ -13,17 +13,18 @@ scanned and compiled by JAX without a trace of it staying behind:
 
 import contextlib
 import contextvars
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from keraunos.core import config, naming, placement
+from keraunos.core import config, naming, past, placement, untrusted
 from keraunos.core.facts import Fact
 
 _scope: contextvars.ContextVar["StatelessScope | None"] = contextvars.ContextVar(
@@ -87,11 +88,26 @@ class Variable:
         # A real array, even while a graph is being traced; elsewhere, it only compiles more.
         traced = isinstance(jnp.zeros(()), Tracer)
         with jax.ensure_compile_time_eval() if traced else contextlib.nullcontext():
-            self._array = _initial(initializer, shape, dtype)
+            self._array = self._initial(initializer, shape, dtype)
             self.shape = self._array.shape
             self.dtype = self._array.dtype.name
             self.layout = placement.layout_of(self)
             self._array = placement.put(self._array, self.layout, self.path)
+
+    def _initial(self, initializer, shape, dtype) -> jax.Array:
+        if not callable(initializer):
+            value = initializer.value if isinstance(initializer, Variable) else initializer
+            if dtype is None and not hasattr(value, "dtype"):
+                dtype = np.result_type(np.asarray(value)).name
+                dtype = config.floatx() if dtype == "float64" else dtype
+            return jnp.array(value, dtype)
+        if shape is None:
+            raise ValueError("A variable with a callable initializer needs a `shape`.")
+        if None in (shape := tuple(shape)):
+            raise ValueError(f"A variable needs a shape without unknown sizes, got {shape}.")
+        dtype = jnp.dtype(dtype or config.floatx())
+        untrusted.take(math.prod(shape) * dtype.itemsize, f"The variable {self.path}")
+        return jnp.asarray(initializer(shape, dtype=dtype.name), dtype)
 
     @property
     def value(self) -> jax.Array:
@@ -195,6 +211,9 @@ class Variable:
     def __index__(self) -> int:
         return self.value.__index__()
 
+    if not TYPE_CHECKING:
+        __getattr__ = past.member
+
     def __repr__(self):
         value = "" if _scope.get() else f", value={np.asarray(self._array)}"
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}{value}>"
@@ -249,21 +268,6 @@ def _one_of(choices: tuple[str, ...], name: str, value: str | None) -> str:
     if value is not None and value not in choices:
         raise ValueError(f"A variable needs one of {choices} or None for `{name}`, got {value!r}.")
     return value or "none"
-
-
-def _initial(initializer, shape, dtype) -> jax.Array:
-    if not callable(initializer):
-        value = initializer.value if isinstance(initializer, Variable) else initializer
-        if dtype is None and not hasattr(value, "dtype"):
-            dtype = np.result_type(np.asarray(value)).name
-            dtype = config.floatx() if dtype == "float64" else dtype
-        return jnp.array(value, dtype)
-    if shape is None:
-        raise ValueError("A variable with a callable initializer needs a `shape`.")
-    if None in (shape := tuple(shape)):
-        raise ValueError(f"A variable needs a shape without unknown sizes, got {shape}.")
-    dtype = jnp.dtype(dtype or config.floatx())
-    return jnp.asarray(initializer(shape, dtype=dtype.name), dtype)
 
 
 class StatelessScope(contextlib.AbstractContextManager):

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from keraunos import activations, ops
 from keraunos.activations import Activation
 from keraunos.core import registry, tree
 from keraunos.core.dtypes import is_int_dtype, standardize_dtype
@@ -379,9 +378,7 @@ class Lambda(Layer):
             if isinstance(function, dict) and function.get("class_name") == "function":
                 function = function["config"]
             if isinstance(function, str):  # files have only the name of what is not a lambda
-                found = registry.custom(function) or getattr(activations, function, None)
-                found = found or getattr(ops, function, None)
-                config = config | ({"function": found} if found else {})
+                config = config | {"function": registry.function(function)}
             return super().from_config(config)
 
 

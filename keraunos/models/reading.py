@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keraunos.core import registry
-from keraunos.core.graph import KerasTensor, symbolic_in
+from keraunos.core.graph import KerasTensor, Operation, symbolic_in
 from keraunos.layers import InputLayer
 from keraunos.models import opnames
 
@@ -36,6 +36,8 @@ def read(config: dict[str, Any]) -> tuple[Any, Any]:
     while ready:
         call = ready.popleft()
         args, kwargs = _filled(calls.pop(call), results)
+        if not symbolic_in((args, kwargs)):
+            raise ValueError(f"The call of {call[0]!r} in the graph is given no tensor of it.")
         results[call] = symbolic_in(made[call[0]](*args, **kwargs))
         for tensor in results[call]:
             if tensor.node is not None:  # functions of `keras.ops` get a name when they are called
@@ -73,7 +75,10 @@ def _operation(entry: dict[str, Any]) -> Any:
         if fn is None:
             raise ValueError(f"The file names {entry['class_name']!r}, which is no operation.")
         return opnames.bound(fn, registry.deserialize(entry["config"]))
-    return registry.deserialize(entry, kind="layers")
+    made = registry.deserialize(entry, kind="layers")
+    if not isinstance(made, Operation):
+        raise ValueError(f"The graph names {entry.get('class_name')!r}, which is no layer.")
+    return made
 
 
 def _histories(config: Any) -> list:

@@ -243,12 +243,5 @@ def _total(what: str, variables: list):
     variables = list({id(variable): variable for variable in variables}.values())
     count = sum(variable.size for variable in variables)
     size = sum(variable.size * jnp.dtype(variable.dtype).itemsize for variable in variables)
-    return _text((f" {what} params: ", "bold"), (f"{count:,}", _NUMBER), f" ({_readable(size)})")
-
-
-def _readable(size: float) -> str:
-    for unit in ("B", "KB", "MB", "GB", "TB"):
-        if size < 1024:
-            return f"{size:.2f} {unit}"
-        size /= 1024
-    return f"{size:.2f} PB"
+    told = (f"{count:,}", _NUMBER), f" ({console.readable(size)})"
+    return _text((f" {what} params: ", "bold"), *told)

@@ -11,6 +11,7 @@ from keraunos.core.registry import (
     get_registered_object,
     register_keras_serializable,
 )
+from keraunos.core.untrusted import FileError
 from keraunos.saving.archive import load_model, load_weights, save_model, save_weights
 from keraunos.saving.editor import KerasFileEditor
 
@@ -42,6 +43,7 @@ def deserialize_keras_object(
 
 __all__ = [
     "CustomObjectScope",
+    "FileError",
     "KerasFileEditor",
     "custom_object_scope",
     "deserialize_keras_object",

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -10,14 +11,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from keraunos.core import registry
-from keraunos.saving import h5, orbax, weights
-from keraunos.saving.files import as_path, magic, may_write, replaced
+from keraunos.core import registry, untrusted
+from keraunos.core.untrusted import FileError
+from keraunos.saving import configs, h5, orbax, stores, weights
+from keraunos.saving.files import as_path, magic, may_write, reading, replaced, sync
+from keraunos.saving.zips import Folder, Zip
 
 # The version of Keras whose format and whose names of classes we write.
 KERAS_VERSION = "3.15.1"
-_WEIGHTS = "model.weights.h5"
+CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 _OLD = (".h5", ".hdf5")  # the files of Keras 1 and 2
+_CHUNK = 16 << 20
+# What a model may take while it is read: so many times its weights (an optimizer, an average of
+# them, gradients that wait), and some more for what no file holds.
+_TIMES, _BESIDES = 8, 64 << 20
 
 
 def save_model(
@@ -57,10 +64,10 @@ def save_model(
     with replaced(path) as new:
         folder = new.with_name("content") if zipped else new
         folder.mkdir()
-        (folder / "metadata.json").write_text(metadata)
-        (folder / "config.json").write_text(config)
-        weights.write(model, folder / _WEIGHTS, without_optimizer=not include_optimizer)
-        _write_assets(model, folder / "assets")
+        (folder / METADATA).write_text(metadata)
+        (folder / CONFIG).write_text(config)
+        weights.write(model, stores.Writer(folder / WEIGHTS), not include_optimizer)
+        _write_assets(model, folder / ASSETS)
         if zipped:
             _zip(folder, new)
         elif path.exists():
@@ -68,11 +75,15 @@ def save_model(
 
 
 def _zip(folder: Path, path: Path) -> None:
+    names = [METADATA, CONFIG, WEIGHTS]
+    names += [str(inner.relative_to(folder)) for inner in sorted((folder / ASSETS).rglob("*"))]
     with zipfile.ZipFile(path, "w") as file:
-        for name in ("metadata.json", "config.json", _WEIGHTS):
-            file.write(folder / name, name)
-        for inner in sorted((folder / "assets").rglob("*")):
-            file.write(inner, str(inner.relative_to(folder)))
+        for name in names:
+            if (folder / name).is_dir():
+                file.mkdir(name)
+                continue
+            with open(folder / name, "rb") as source, file.open(name, "w", force_zip64=True) as to:
+                shutil.copyfileobj(source, to, _CHUNK)
 
 
 def _remove(path: Path) -> None:
@@ -104,6 +115,7 @@ def load_model(
         registry.CustomObjectScope(custom_objects),
         registry.safe_mode(safe_mode and registry.in_safe_mode()),
         registry.sharing(),
+        reading(path),
     ):
         if path.is_file() and magic(path) == "hdf5":
             return _load_old(path, compile)
@@ -114,60 +126,61 @@ def load_model(
 
 def _load_old(path: Path, compile: bool) -> Any:
     if not h5.is_whole_model(path):
-        raise ValueError(
+        raise FileError(
             f"{path} holds weights only. Make the model first, then call `model.load_weights`."
         )
     return h5.load_model(path, compile)
 
 
 def _load(path: Path, compile: bool) -> Any:
-    with _opened(path) as folder:
-        config = json.loads((folder / "config.json").read_text())
+    with _opened(path) as members, members.stream(WEIGHTS) as file, stores.opened(file) as reader:
+        config = configs.mapping(members.text(CONFIG, configs.MOST_BYTES))
         if not compile:
             config.pop("compile_config", None)
-        try:
+        with untrusted.allowance(_TIMES * reader.nbytes + _BESIDES):
             model = registry.deserialize(config, kind="models")
-        except Exception as error:
-            error.add_note(f"While the model was made from the config in {path}.")
-            raise
-        weights.read(model, folder / _WEIGHTS, source=path)
-        for inner, thing in weights.walk(model):
-            if hasattr(thing, "load_assets") and (folder / "assets" / inner).is_dir():
-                thing.load_assets(str(folder / "assets" / inner))
+            if not hasattr(model, "load_weights"):
+                raise FileError(f"its config is that of no model, but {type(model).__name__}")
+            weights.read(model, reader, source=path)
+        with members.folder(ASSETS) as assets:
+            for inner, thing in weights.walk(model):
+                if hasattr(thing, "load_assets") and (assets / inner).is_dir():
+                    thing.load_assets(str(assets / inner))
     return model
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Path]:
-    """The folder of what the file holds."""
-    if path.is_dir() and (path / "config.json").is_file():
-        yield path
-        return
+def _opened(path: Path) -> Zip | Folder:
+    """What the file, or the folder, holds."""
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*.keras")) if path.parent.is_dir() else []
         hint = f" In {path.parent} there are: {', '.join(near[:8])}." if near else ""
-        raise ValueError(f"File not found: {path}. `load_model` reads `.keras` files.{hint}")
-    if path.is_dir() or magic(path) != "zip" or not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path} is no `.keras` file: it is not a zip archive, or not all of one. "
+        raise FileError(f"File not found: {path}. `load_model` reads `.keras` files.{hint}")
+    if path.is_file() and (kind := magic(path)) != "zip":
+        said = "it is empty" if kind == "empty" else "it is not a zip archive, or not all of one"
+        raise FileError(
+            f"{path} is no `.keras` file: {said}. "
             "If it holds only weights, make the model and call `model.load_weights`."
         )
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as file:
-        missing = {"config.json", _WEIGHTS} - set(file.namelist())
-        if missing:
-            raise ValueError(f"{path} is no `.keras` file: it holds no {missing.pop()}.")
-        file.extractall(folder)  # refuses paths that lead out of the folder
-        yield Path(folder)
+    try:
+        members = Folder(path) if path.is_dir() else Zip(path)
+    except zipfile.BadZipFile as error:
+        raise FileError(f"{path} is no `.keras` file, or not all of one: {error}") from None
+    for name in (CONFIG, WEIGHTS):
+        if name not in members:
+            raise FileError(f"{path} is no `.keras` file: it holds no {name}.")
+    return members
 
 
 @contextlib.contextmanager
-def weights_file(path: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """The HDF5 file of weights that `path` is or holds, and the metadata beside it."""
-    if path.is_file() and magic(path) == "hdf5":
-        yield path, None
+def opened_weights(path: Path) -> Iterator[tuple[stores.Reader, dict[str, Any] | None]]:
+    """The weights that a file is or holds, and the metadata beside them."""
+    if path.is_file() and (magic(path) == "hdf5" or path.name.endswith(stores.BY_NAME)):
+        with stores.opened(path) as reader:
+            yield reader, None
         return
-    with _opened(path) as folder:
-        yield folder / _WEIGHTS, json.loads((folder / "metadata.json").read_text())
+    with _opened(path) as members, members.stream(WEIGHTS) as file, stores.opened(file) as reader:
+        known = METADATA in members
+        yield reader, configs.mapping(members.text(METADATA, configs.MOST_BYTES)) if known else None
 
 
 # Weights alone ------------------------------------------------------------------------------
@@ -178,22 +191,62 @@ def save_weights(
 ) -> None:
     """Write the variables of a model, and the state of its optimizer, to a `.weights.h5` file.
 
-    Other names give the file of Keras 2, which holds the weights alone.
+    `.safetensors` holds the same for other libraries. Other names give the file of Keras 2, which
+    holds the weights alone.
 
     Args:
         overwrite: If False, ask before an existing file is replaced.
+        max_shard_size: In GB: write files of at most this size, `<name>_00000.weights.h5` and
+            on, and their list, `<name>.weights.json`, which is what `load_weights` is given.
     """
     path = as_path(filepath)
     kwargs.pop("save_format", None)
-    old = path.suffix in (*_OLD, "") and not path.name.endswith(".weights.h5")
-    if kwargs or max_shard_size is not None:
-        name = next(iter(kwargs), "max_shard_size")
-        raise TypeError(f"save_weights() does not take `{name}`: weights are one file here.")
-    if not old and not path.name.endswith(".weights.h5"):
-        raise ValueError(f"The filename must end in `.weights.h5`, got {str(path)!r}.")
+    if kwargs:
+        raise TypeError(f"save_weights() got an unexpected argument {next(iter(kwargs))!r}.")
+    if max_shard_size is not None:
+        _save_shards(model, path, overwrite, max_shard_size)
+        return
+    known = path.name.endswith((".weights.h5", ".safetensors"))
+    old = path.suffix in (*_OLD, "") and not known
+    if not old and not known:
+        raise ValueError(
+            f"The filename must end in `.weights.h5`, or in `.safetensors`, got {str(path)!r}."
+        )
     if may_write(path, overwrite):
         with replaced(path) as new:
-            h5.save_weights(model, new, KERAS_VERSION) if old else weights.write(model, new)
+            if old:
+                h5.save_weights(model, new, KERAS_VERSION)
+            else:
+                tensors = path.suffix == ".safetensors"
+                weights.write(model, (stores.TensorsWriter if tensors else stores.Writer)(new))
+
+
+def _save_shards(model: Any, path: Path, overwrite: bool, size: Any) -> None:
+    stem = path.name.removesuffix(stores.SHARDS).removesuffix(stores.SHARD)
+    if stem == path.name:
+        raise ValueError(
+            "With `max_shard_size`, the filename must end in `.weights.json` or `.weights.h5`, "
+            f"got {str(path)!r}."
+        )
+    if not isinstance(size, (int, float)) or not size > 0:
+        raise ValueError(f"`max_shard_size` must be a positive number of GB, got {size!r}.")
+    listed = path.with_name(stem + stores.SHARDS)
+    if not may_write(listed, overwrite):
+        return
+    before: list[Path] = []
+    with contextlib.suppress(FileError):
+        before = stores.shards(listed) if listed.is_file() else []
+    while path.with_name(stores.shard(stem, 0)).exists():
+        stem += "_"  # the files of before stay whole until the new list is there
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{listed.name}.") as folder:
+        writer = stores.ShardsWriter(Path(folder) / listed.name, stem, int(size * 2**30))
+        weights.write(model, writer)
+        for file in writer.files:
+            sync(file)
+            os.replace(file, path.with_name(file.name))
+    sync(path.parent)
+    for file in before:
+        file.unlink(missing_ok=True)
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
@@ -214,16 +267,16 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         return
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    kind = magic(path)
-    if kind == "hdf5" and h5.is_old(path):
-        h5.load_weights(model, path, by_name, skip_mismatch)
-        return
-    if by_name:
-        raise ValueError(f"`by_name` is for files of Keras 1 and 2; {path} is a newer one.")
-    if kind == "zip":
-        with _opened(path) as folder:
-            weights.read(model, folder / _WEIGHTS, skip_mismatch, source=path)
-    elif kind == "hdf5":
-        weights.read(model, path, skip_mismatch)
-    else:
-        raise ValueError(f"{path} holds no weights: it is neither HDF5 nor a `.keras` file.")
+    with reading(path):
+        kind = magic(path)
+        if kind == "hdf5" and h5.is_old(path):
+            h5.load_weights(model, path, by_name, skip_mismatch)
+            return
+        if by_name:
+            raise FileError(f"`by_name` is for files of Keras 1 and 2; {path} is a newer one.")
+        if kind not in ("zip", "hdf5") and not path.name.endswith(stores.BY_NAME):
+            raise FileError(
+                f"{path} holds no weights: it is neither HDF5 nor safetensors nor a `.keras` file."
+            )
+        with opened_weights(path) as (reader, _):
+            weights.read(model, reader, skip_mismatch, source=path)

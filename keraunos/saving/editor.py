@@ -8,9 +8,9 @@ import numpy as np
 from keraunos.core import console, registry
 from keraunos.core.fields import did_you_mean
 from keraunos.saving import weights as walking
-from keraunos.saving.archive import weights_file
-from keraunos.saving.files import as_path, replaced
-from keraunos.saving.stores import Reader, Writer
+from keraunos.saving.archive import opened_weights
+from keraunos.saving.files import as_path, reading, replaced
+from keraunos.saving.stores import Writer
 
 
 @registry.export("saving.KerasFileEditor")
@@ -35,7 +35,7 @@ class KerasFileEditor:
                 "Invalid filename: expected a `.keras` `.weights.h5` extension. "
                 f"Received: filepath={filepath}"
             )
-        with weights_file(self.filepath) as (file, self.metadata), Reader(file) as reader:
+        with reading(self.filepath), opened_weights(self.filepath) as (reader, self.metadata):
             self.weights_dict: dict[str, Any] = {}
             for path in reader:
                 self._make(path).update(reader.read(path))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keraunos.core.untrusted import FileError
+
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
@@ -22,6 +24,23 @@ def replaced(path: Path) -> Iterator[Path]:
         sync(new)
         os.replace(new, path)
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around all that reads `path`: whatever goes wrong is a `FileError` that names the file."""
+    try:
+        yield
+    except FileError as error:
+        said = str(error)
+        raise FileError(said if str(path) in said else f"{path} cannot be read: {said}.") from error
+    except RecursionError:
+        raise FileError(f"{path} cannot be read: it is nested too deeply.") from None
+    except MemoryError as error:
+        raise FileError(f"{path} cannot be read: there is not enough memory.") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise FileError(f"{path} cannot be read: {said}") from error
 
 
 def sync(path: Path) -> None:
@@ -45,10 +64,10 @@ def may_write(path: Path, overwrite: bool) -> bool:
 
 
 def magic(path: Path) -> str | None:
-    """What a file is by its first bytes: "zip", "hdf5", or None."""
+    """What a file is by its first bytes, "zip", "hdf5" or None; "empty" if it has none."""
     with open(path, "rb") as file:
-        start = file.read(8)
-    return {b"PK\x03\x04": "zip", b"\x89HDF": "hdf5"}.get(start[:4])
+        start = file.read(4)
+    return {b"PK\x03\x04": "zip", b"\x89HDF": "hdf5", b"": "empty"}.get(start)
 
 
 def as_path(path: Any) -> Path:

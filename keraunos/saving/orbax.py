@@ -18,6 +18,7 @@ import numpy as np
 
 from keraunos.core import registry
 from keraunos.core.fields import did_you_mean
+from keraunos.saving import configs
 
 _WEIGHTS = ("trainable_variables", "non_trainable_variables")
 
@@ -80,7 +81,7 @@ def load_model(step: Path, compile: bool) -> Any:
             f"{step} holds weights only. Make the model first, then call `model.load_weights`."
         )
     held = library().load_checkpointables(step.absolute(), {"model_config": None})
-    config = json.loads(held["model_config"]["config"])
+    config = configs.mapping(held["model_config"]["config"])
     if not compile:
         config.pop("compile_config", None)
     model = registry.deserialize(config, kind="models")

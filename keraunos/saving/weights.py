@@ -14,8 +14,9 @@ from typing import Any
 
 from keraunos.core.naming import snake_case
 from keraunos.core.state import Stateful, Variable
+from keraunos.core.untrusted import FileError
 from keraunos.layers.holder import Holder
-from keraunos.saving.stores import Reader, Writer
+from keraunos.saving.stores import Reader, ShardsWriter, TensorsWriter, Writer
 
 # Classes of the house whose properties are views of what is found anyway.
 _FRAMES = ("keraunos.core.", "keraunos.layers.layer", "keraunos.layers.holder", "keraunos.models.")
@@ -96,9 +97,9 @@ def own_variables(thing: Any) -> dict[str, Any]:
 # Writing ------------------------------------------------------------------------------------
 
 
-def write(root: Any, file: Any, without_optimizer: bool = False) -> None:
-    """Write the variables of `root` and of all it holds to an HDF5 file."""
-    with Writer(file) as writer:
+def write(root: Any, writer: Writer | ShardsWriter | TensorsWriter, without_optimizer=False):
+    """Write the variables of `root` and of all it holds."""
+    with writer:
         for path, thing in walk(root):
             if not (without_optimizer and _of_optimizer(path)):
                 writer.write(path, own_variables(thing), getattr(thing, "name", None))
@@ -111,8 +112,8 @@ def _of_optimizer(path: str) -> bool:
 # Reading ------------------------------------------------------------------------------------
 
 
-def read(root: Any, file: Any, skip_mismatch: bool = False, source: Any = None) -> None:
-    """Read the variables of `root` and of all it holds from an HDF5 file.
+def read(root: Any, reader: Reader, skip_mismatch: bool = False, source: Any = None) -> None:
+    """Read the variables of `root` and of all it holds.
 
     The file is compared with `root` first, and only read if all fits.
 
@@ -120,16 +121,15 @@ def read(root: Any, file: Any, skip_mismatch: bool = False, source: Any = None) 
         skip_mismatch: Read what fits, and warn of the rest.
         source: What an error calls the file.
     """
-    with Reader(file) as reader:
-        held = dict(walk(root))
-        differences = Differences(held, reader)
-        if differences and not skip_mismatch:
-            raise ValueError(differences.told(root, source or file))
-        if differences:
-            warnings.warn(differences.told(root, source or file, skipped=True), stacklevel=4)
-        if aside := differences.optimizer:
-            warnings.warn(aside, stacklevel=4)
-        _assign(held, reader, differences.bad)
+    held = dict(walk(root))
+    differences = Differences(held, reader)
+    if differences and not skip_mismatch:
+        raise FileError(differences.told(root, source))
+    if differences:
+        warnings.warn(differences.told(root, source, skipped=True), stacklevel=5)
+    if aside := differences.optimizer:
+        warnings.warn(aside, stacklevel=5)
+    _assign(held, reader, differences.bad)
 
 
 def _assign(held: dict[str, Any], reader: Reader, skipped: set[str]) -> None:
@@ -142,8 +142,9 @@ def _assign(held: dict[str, Any], reader: Reader, skipped: set[str]) -> None:
                 try:
                     thing.load_own_variables(arrays)
                 except Exception as error:
-                    error.add_note(f"While loading `{path}` into {thing!r}. Nothing was loaded.")
-                    raise
+                    raise FileError(
+                        f"`{path}` cannot be loaded into {thing!r}, so nothing was: {error}"
+                    ) from error
     except Exception:
         for variable, array in before:
             variable._array = array

@@ -159,7 +159,7 @@ def test_what_load_model_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"File not found: .*In .* there are: model\.keras\."):
         keraunos.saving.load_model(tmp_path / "mode.keras")
     (tmp_path / "torn.keras").write_bytes((tmp_path / "model.keras").read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"torn\.keras is no `\.keras` file: .*not all of one"):
+    with pytest.raises(ValueError, match=r"torn\.keras is no `\.keras` file, or not all of one"):
         keraunos.saving.load_model(tmp_path / "torn.keras")
     model.save_weights(tmp_path / "w.weights.h5")
     with pytest.raises(ValueError, match=r"holds weights only\. Make the model first"):
@@ -179,9 +179,9 @@ def test_classes_and_lambdas_of_users(tmp_path):
     x = keraunos.Input((2,))
     path = tmp_path / "model.keras"
     keraunos.Model(x, Doubled()(x)).save(path)
-    with pytest.raises(TypeError, match=r"'Doubled', which is not known here") as error:
+    said = r"model\.keras cannot be read: .*'Doubled', which is not known here"
+    with pytest.raises(keraunos.saving.FileError, match=said):
         keraunos.saving.load_model(path)
-    assert any("model.keras" in note for note in error.value.__notes__)
     again = keraunos.saving.load_model(path, custom_objects={"Doubled": Doubled})
     assert isinstance(again.layers[-1], Doubled)
     keraunos.Model(x, keraunos.layers.Lambda(lambda t: t * 3)(x)).save(path)

@@ -9,7 +9,8 @@ import pytest
 
 import keraunos
 from keraunos.saving import h5, weights
-from keraunos.saving.stores import Reader, Writer
+from keraunos.saving import FileError, stores
+from keraunos.saving.stores import Writer
 
 
 def net(k, units=2, extra=False):
@@ -122,8 +123,9 @@ def test_what_was_written_is_read(tmp_path):
     rng = np.random.default_rng(0)
     for variable in ours.variables:
         variable.assign(rng.normal(size=variable.shape))
-    weights.write(ours, tmp_path / "w.h5")
-    weights.read(other, tmp_path / "w.h5")
+    weights.write(ours, Writer(tmp_path / "w.h5"))
+    with stores.opened(tmp_path / "w.h5") as reader:
+        weights.read(other, reader)
     for a, b in zip(ours.variables, other.variables, strict=True):
         assert np.array_equal(a.numpy(), b.numpy())
 
@@ -133,7 +135,7 @@ def test_dtypes_survive(dtype, tmp_path):
     array = np.array([0.5, -2, 3]).astype(jnp.dtype(dtype))
     with Writer(tmp_path / "a.h5") as writer:
         writer.write("a/b", {"0": array}, "name")
-    with Reader(tmp_path / "a.h5") as reader:
+    with stores.opened(tmp_path / "a.h5") as reader:
         back = reader.read("a/b")["0"]
         assert reader.shapes("a/b") == {"0": (3,)} and list(reader) == ["a/b"]
     assert back.dtype == array.dtype and np.array_equal(back, array)
@@ -207,9 +209,9 @@ def test_a_layer_that_fails_leaves_all_as_it_was(tmp_path, monkeypatch):
     for variable in model.variables:
         variable.assign(variable.value + 1)
     monkeypatch.setattr(model.layers[1], "load_own_variables", lambda store: 1 / 0, False)
-    with pytest.raises(ZeroDivisionError) as error:
+    said = r"w\.weights\.h5 cannot be read: `layers/dense_1` cannot be loaded into <Dense "
+    with pytest.raises(FileError, match=said):
         model.load_weights(path)
-    assert "While loading `layers/dense_1`" in error.value.__notes__[0]
     assert all((v.numpy() == 1).all() for v in model.variables)
 
 
@@ -267,12 +269,12 @@ def test_long_lists_of_names_are_cut(tmp_path, monkeypatch):
 
 def test_names_of_files(tmp_path):
     model = dense(4)
-    with pytest.raises(ValueError, match=r"must end in `\.weights\.h5`, got '.*w\.npz'"):
+    with pytest.raises(ValueError, match=r"must end in `\.weights\.h5`, or in `\.safetensors`, got '.*w\.npz'"):
         model.save_weights(tmp_path / "w.npz")
     with pytest.raises(FileNotFoundError, match=r"There is no file .*w\.weights\.h5"):
         model.load_weights(tmp_path / "w.weights.h5")
     (tmp_path / "w.weights.h5").write_text("text")
-    with pytest.raises(ValueError, match=r"neither HDF5 nor a `.keras` file"):
+    with pytest.raises(ValueError, match=r"neither HDF5 nor safetensors nor a `.keras` file"):
         model.load_weights(tmp_path / "w.weights.h5")
     model.save(tmp_path / "m.keras")
     dense(4).load_weights(tmp_path / "m.keras")
