@@ -1,4 +1,4 @@
-"""Lists of Python objects as NumPy arrays."""
+"""Lists of Python objects, and tensors of others, as NumPy arrays."""
 
 from typing import Any
 
@@ -10,6 +10,9 @@ def as_numpy(value: Any) -> np.ndarray:
 
     NumPy would give each the room of the longest, and take the zero bytes at its end away.
     """
+    if hasattr(value, "detach"):  # PyTorch's
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
     first = value
     while isinstance(first, (list, tuple)) and first:
         first = first[0]

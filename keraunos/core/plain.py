@@ -17,7 +17,7 @@ class NotPlain(TypeError):
 def split(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     """`value` as JSON types; its arrays go to `arrays`, under names that begin with `name`.
 
-    Errors: `NotPlain` for anything but numbers, text, None, arrays and nests of them.
+    Errors: `NotPlain` for anything but numbers, text, bytes, None, arrays and nests of them.
     """
     if isinstance(value, _SCALARS):
         return value
@@ -29,6 +29,8 @@ def split(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         kind = "scalar" if isinstance(value, np.generic) else "array"
         arrays[key] = array.view("uint16") if array.dtype.name == "bfloat16" else array
         return {kind: key, "dtype": array.dtype.name}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
     if isinstance(value, Mapping):
         pairs = [[split(part, arrays, name) for part in pair] for pair in value.items()]
         return {"dict": pairs}
@@ -56,6 +58,8 @@ def join(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         array = arrays[held]
         array = array.view(value["dtype"]) if value["dtype"] == "bfloat16" else array
         return array[()] if kind == "scalar" else array
+    if kind == "bytes":
+        return bytes.fromhex(held)
     if kind == "dict":
         return {join(k, arrays): join(v, arrays) for k, v in held}
     return {"list": list, "tuple": tuple, "set": set}[kind](join(item, arrays) for item in held)

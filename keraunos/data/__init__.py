@@ -10,6 +10,7 @@ from keraunos.data.dataset import (
 )
 from keraunos.data.pydataset import PyDataset
 from keraunos.data.source import Source, Stream, source, split_off
+from keraunos.data.tables import columns
 
 __all__ = [
     "AUTOTUNE",
@@ -21,6 +22,7 @@ __all__ = [
     "Source",
     "Stream",
     "TensorSpec",
+    "columns",
     "source",
     "split_off",
 ]

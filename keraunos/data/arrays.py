@@ -1,7 +1,7 @@
 """Arrays that live where they are used: put on the device once, read there by row number."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -10,11 +10,11 @@ import numpy as np
 from keraunos.core import config, placement
 
 
-class Arrays:
-    """Nested arrays of one length, cut into batches along axis 0.
+class Order:
+    """The order in which rows are read, pass after pass, cut into batches and epochs.
 
     Args:
-        data: Nested tuples, lists and dicts of arrays.
+        size: The number of rows.
         batch_size: Rows in a batch; the last one of an epoch may have fewer.
         shuffle: True for a new order of rows in each epoch; "batch" for a new order of
             batches, whose rows stay together.
@@ -25,19 +25,16 @@ class Arrays:
 
     def __init__(
         self,
-        data: Any,
+        size: int,
         batch_size: int = 32,
         shuffle: Any = False,
         seed: int = 0,
         steps: int | None = None,
     ):
-        self.data = jax.tree.map(np.asarray, data)
-        self.size = len(jax.tree.leaves(self.data)[0])
-        self.batch_size = min(batch_size, max(self.size, 1))
-        self.shuffle, self.seed = shuffle, seed
-        self._in_a_pass = math.ceil(self.size / self.batch_size)
+        self.size, self.shuffle, self.seed = size, shuffle, seed
+        self.batch_size = min(batch_size, max(size, 1))
+        self._in_a_pass = math.ceil(size / self.batch_size)
         self.num_batches: int | None = steps or self._in_a_pass
-        self._on_device: Any = None
 
     def order(self, number: int) -> np.ndarray:
         """The row numbers of a pass over the data, in order."""
@@ -51,27 +48,62 @@ class Arrays:
             return np.concatenate([blocks.reshape(-1), rows[full:]])
         return chance.permutation(rows)
 
+    def parts(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, int, int]]:
+        """The parts of passes that make an epoch: `(order of the rows, first batch, end)`."""
+        length = self.num_batches or 0
+        at, end = epoch * length + start, (epoch + 1) * length
+        while at < end:
+            number, first = divmod(at, self._in_a_pass)
+            count = min(self._in_a_pass - first, end - at)
+            yield self.order(number), first, first + count
+            at += count
+
+
+class Rows(Order):
+    """Batches of rows that `take(row numbers)` brings when they are needed."""
+
+    def __init__(self, take: Callable[[np.ndarray], Any], *args: Any):
+        super().__init__(*args)
+        self.take = take
+
+    def epoch(self, number: int, start: int = 0) -> Iterator:
+        """The batches of an epoch, from number `start` on."""
+        for order, first, end in self.parts(number, start):
+            for at in range(first * self.batch_size, end * self.batch_size, self.batch_size):
+                yield self.take(order[at : at + self.batch_size])
+
+
+class Arrays(Order):
+    """Nested arrays of one length, cut into batches along axis 0.
+
+    Args:
+        data: Nested tuples, lists and dicts of arrays; the other arguments are those of `Order`.
+    """
+
+    def __init__(self, data: Any, *args: Any, **options: Any):
+        self.data = jax.tree.map(np.asarray, data)
+        super().__init__(len(jax.tree.leaves(self.data)[0]), *args, **options)
+        self._on_device: Any = None
+
     def on_device(self) -> Any:
         """The data as arrays of the device, floats as `floatx()`; put there on first use."""
         if self._on_device is None:
             self._on_device = jax.tree.map(_placed, self.data)
         return self._on_device
 
-    def catch_up(self, epochs: int, batches: int) -> None:
+    def catch_up(self, epochs: int, batches: int, place: Any = None) -> None:
         """Be as if so many epochs, of so many batches in all, had been read."""
+
+    def place(self, step: int) -> None:
+        """Nothing but the numbers of epoch and batch is needed to know where one is."""
 
     def feeds(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, range]]:
         """Pairs `(feed, its steps)` from batch `start` on: full batches, then the rest.
 
         A feed has the shape of a whole pass, wherever it is entered: programs see no difference.
         """
-        length = self.num_batches or 0
-        at, end = epoch * length + start, (epoch + 1) * length
-        while at < end:
-            number, first = divmod(at, self._in_a_pass)
-            count = min(self._in_a_pass - first, end - at)
-            yield from self._part(self.order(number), first, first + count)
-            at += count
+        for part in self.parts(epoch, start):
+            yield from self._part(*part)
 
     def _part(self, order: np.ndarray, first: int, end: int) -> Iterator[tuple[Any, range]]:
         """The batches `first` to `end` of a pass."""

@@ -8,11 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from keraunos.core import placement
+from keraunos.core import placement, plain
 from keraunos.core.listed import as_numpy
-from keraunos.data.arrays import Arrays, standard
+from keraunos.data import loaders
+from keraunos.data.arrays import Arrays, Rows, standard
 from keraunos.data.dataset import INFINITE_CARDINALITY, Cut, Dataset
+from keraunos.data.passes import Passes
 from keraunos.data.pydataset import Items
+from keraunos.data.tables import Names, columns
 
 Source = Any  # has num_batches, feeds(epoch), pick(feed, step), first()
 
@@ -28,53 +31,69 @@ class Stream:
             what has `epoch(number)`, such an iterable for each epoch.
         num_batches: How many there are in an epoch, if known.
         limited: Whether an epoch ends after `num_batches`, though more might come.
-        restarts: Whether each epoch iterates anew; else one iterator serves all.
+        prepare: Of a batch, before a program sees it.
     """
+
+    keeps_place: bool = False  # whether `place` will be asked for
 
     def __init__(
         self,
         batches: Any,
         num_batches: int | None = None,
-        restarts: bool = True,
         limited: bool = False,
         most: int = STACK,
+        prepare: Callable[[Any], tuple] | None = None,
     ):
-        self.batches, self.num_batches, self.restarts = batches, num_batches, restarts
-        self.limited, self.most = limited, most
-        self._iterator = None if restarts else iter(batches)
+        self.by_epoch = hasattr(batches, "epoch")
+        ready = self.by_epoch or isinstance(batches, Passes)
+        self.batches: Any = batches if ready else Passes(batches, limited)
+        self.num_batches, self.limited, self.most = num_batches, limited, most
+        self.prepare = prepare or as_parts
         self._ahead: list = []
-        self.prepare: Callable[[Any], tuple] = as_tuple  # of a batch, before a program sees it
+        self._place: Any = None
+        self._skipped = 0  # batches of the epoch that are behind us, and need not be read
+        self._midway = False
 
-    def _fresh(self, epoch: int, start: int = 0) -> Iterator:
-        """The batches of an epoch, by its number from those that have an order for each."""
-        if hasattr(self.batches, "epoch"):
+    def _enter(self, epoch: int, start: int) -> Iterator:
+        """The batches of an epoch; by its number, where there is an order for each."""
+        if self.by_epoch:
             return self.batches.epoch(epoch, start)
-        return itertools.islice(self.batches, start, None)
-
-    def _epoch(self, epoch: int, start: int) -> Iterator:
-        if self._iterator is not None:
-            whole = itertools.chain(self._drain(), self._iterator)
-            _exhaust(itertools.islice(whole, start))
-        else:
+        if self._midway and not self.limited:
             self._ahead.clear()
-            whole = self._fresh(epoch, start)
-        last = None if self.num_batches is None else max(self.num_batches - start, 0)
-        counted = itertools.islice(whole, last) if self.limited else whole
-        for batch in counted:
-            yield jax.tree.map(standard, self.prepare(batch))
+            self.batches.restart()
+        self._midway = True
+        batches = itertools.chain(self._drain(), self.batches)
+        _exhaust(itertools.islice(batches, start - self._skipped))
+        self._skipped = 0
+        return batches
 
-    def catch_up(self, epochs: int, batches: int) -> None:
-        """Be as if so many epochs, of so many batches in all, had been read.
+    def catch_up(self, epochs: int, batches: int, place: Any = None) -> None:
+        """Be as if so many epochs, of so many batches in all, had been read; or where `place` says.
 
         What cannot be entered anywhere is read again, up to there.
         """
-        if self._iterator is not None:
-            _exhaust(itertools.islice(itertools.chain(self._drain(), self._iterator), batches))
-        elif hasattr(self.batches, "catch_up"):
-            self.batches.catch_up(epochs)
-        elif not hasattr(self.batches, "epoch"):
+        if self.by_epoch:
+            getattr(self.batches, "catch_up", lambda epochs: None)(epochs)
+        elif place is not None:
+            self._ahead.clear()
+            self.batches.enter(place["reader"])
+            self._skipped = place["step"]
+        elif self.limited:
+            _exhaust(itertools.islice(itertools.chain(self._drain(), self.batches), batches))
+        else:
             for _ in range(epochs):
-                _exhaust(iter(self.batches))
+                _exhaust(itertools.chain(self._drain(), self.batches))
+
+    def place(self, step: int) -> Any:
+        """What `catch_up` needs to be here, `step` steps into the epoch; None if nobody knows."""
+        if not step:
+            self._note(0)
+        return self._place
+
+    def _note(self, step: int) -> None:
+        if self.keeps_place and not self.by_epoch and not self._ahead:
+            reader = plain.part({"reader": self.batches.state()})
+            self._place = {**reader, "step": step} if reader.get("reader") else None
 
     def _drain(self) -> Iterator:
         while self._ahead:
@@ -86,16 +105,25 @@ class Stream:
         Stacks have room for as many batches as can be, so that programs see one shape.
         """
         held: list = []
-        for batch in self._epoch(epoch, start):
+        batches, at = self._enter(epoch, start), start
+        if self.limited and self.num_batches is not None:
+            batches = itertools.islice(batches, max(self.num_batches - start, 0))
+        self._note(at)
+        for batch in map(self._prepared, batches):
             if held and _shapes(batch) != _shapes(held[0]):
                 yield self._stacked(held)
-                held = []
+                at, held = at + len(held), []
             held.append(batch)
             if len(held) >= self._room(batch):
                 yield self._stacked(held)
-                held = []
+                at, held = at + len(held), []
+                self._note(at)
         if held:
             yield self._stacked(held)
+        self._midway = False
+
+    def _prepared(self, batch: Any) -> tuple:
+        return jax.tree.map(standard, self.prepare(batch))
 
     def _stacked(self, batches: list) -> tuple[Any, range]:
         room = self._room(batches[0])
@@ -120,11 +148,12 @@ class Stream:
 
     @functools.cached_property
     def _sample(self) -> Any:
-        if self._iterator is None:
-            batch = next(self._fresh(0), None)
+        if self.by_epoch:
+            batch = next(self.batches.epoch(0), None)
         else:
             if not self._ahead:
-                self._ahead += itertools.islice(self._iterator, 1)
+                self._note(0)
+                self._ahead += itertools.islice(self.batches, 1)
             batch = self._ahead[0] if self._ahead else None
         if batch is None:
             raise ValueError("The data is empty: it gave no batch.")
@@ -132,7 +161,7 @@ class Stream:
 
     def first(self) -> Any:
         """A batch to learn shapes and dtypes from; it is not lost."""
-        return jax.tree.map(standard, self.prepare(self._sample))
+        return self._prepared(self._sample)
 
 
 def _exhaust(batches: Iterator) -> None:
@@ -149,6 +178,15 @@ def _shapes(batch) -> list:
     return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch)]
 
 
+def as_parts(batch: Any, inputs: Names = (), outputs: Names = ()) -> tuple:
+    """A batch as `(x, y, sample_weight)`, as far as they are there, nested arrays."""
+    parts = as_tuple(batch)
+    if len(parts) <= 3:
+        x, y, sample_weight = (*parts, None, None)[:3]
+        parts = columns(x, y, sample_weight, inputs, outputs)[: len(parts)]
+    return tuple(as_arrays(part) for part in parts)
+
+
 def source(
     x: Any,
     y: Any = None,
@@ -158,74 +196,89 @@ def source(
     steps: int | None = None,
     class_weight: dict | None = None,
     seed: int = 0,
+    inputs: Names = (),
+    outputs: Names = (),
 ) -> Source:
-    """The source for what was passed as `x`: arrays, or anything that gives batches."""
+    """The source for what was passed as `x`: arrays, tables, or anything that gives batches.
+
+    Args:
+        inputs, outputs: The names of a model's, which columns may bear.
+    """
     if isinstance(x, (Arrays, Stream)):
         return x
-    if _gives_batches(x):
-        for name, value in (("y", y), ("sample_weight", sample_weight)):
+    x, y, sample_weight = columns(x, y, sample_weight, inputs, outputs)
+    order = batch_size or 32, shuffle, seed, steps
+    prepare = functools.partial(_weighted_parts, class_weight, inputs, outputs)
+    indexed = _indexed(x)
+    take = None if indexed else loaders.samples(x, y, inputs, outputs)
+    if take is not None or _gives_batches(x):
+        named = y is None or loaders.takes_names(x)
+        for name, value in (("y", None if named else y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(
                     f"`{name}` must be None when `x` is a {type(x).__name__}, which gives "
                     f"`(x, y, sample_weight)` itself; got {type(value).__name__}."
                 )
-        return _stream(x, steps, class_weight, shuffle)
+    if take is not None:
+        rows = Rows(take, len(x), *order)
+        return Stream(rows, rows.num_batches, prepare=prepare)
+    if indexed:
+        items, count = Items(x, bool(shuffle)), len(x) if steps is None else steps
+        return Stream(items, count, steps is not None, prepare=prepare)
+    if isinstance(x, Dataset) and steps is not None:
+        return Stream(Cut(x, steps), steps, prepare=prepare)
+    if _gives_batches(x):
+        known = loaders.length(x) if steps is None else steps
+        if known == INFINITE_CARDINALITY:
+            raise ValueError(
+                "The dataset never ends: say how many batches to take of it, with "
+                "`steps_per_epoch` in `fit`, `steps` elsewhere, or `dataset.take(n)`."
+            )
+        if not isinstance(x, Dataset):
+            x = loaders.passes(x, y, inputs, outputs, batch_size or 32, steps is not None)
+        return Stream(x, known, steps is not None, prepare=prepare)
     parts = tuple(as_arrays(part) for part in (x, y, sample_weight))
     if class_weight is not None:
         parts = weighted(parts, class_weight)
     check_lengths(*parts)
     while parts and parts[-1] is None:
         parts = parts[:-1]
-    return Arrays(parts, batch_size or 32, shuffle, seed, steps)
+    leaves = jax.tree.leaves(parts)
+    if any(map(_is_sparse, leaves)):
+        rows = Rows(lambda rows: jax.tree.map(lambda a: _dense(a[rows]), parts),
+                    leaves[0].shape[0], *order)  # fmt: skip
+        return Stream(rows, rows.num_batches)
+    return Arrays(parts, *order)
 
 
-def _gives_batches(x) -> bool:
-    if hasattr(x, "__getitem__") and hasattr(x, "__len__") and hasattr(x, "on_epoch_end"):
-        return True
+def _indexed(x: Any) -> bool:
+    """Whether it is a `PyDataset`, or looks like one."""
+    return all(hasattr(x, name) for name in ("__getitem__", "__len__", "on_epoch_end"))
+
+
+def _gives_batches(x: Any) -> bool:
     arrays = (np.ndarray, jax.Array, list, tuple, dict)
     if isinstance(x, arrays) or hasattr(x, "__array__") or np.isscalar(x) or x is None:
         return False
-    return hasattr(x, "__iter__") or hasattr(x, "__next__")
+    if _is_sparse(x):
+        return False
+    return _indexed(x) or hasattr(x, "__iter__") or hasattr(x, "__next__")
 
 
-def _stream(x: Any, steps: int | None, class_weight: dict | None, shuffle: Any) -> Stream:
-    if isinstance(x, Dataset):
-        if class_weight is not None:
-            x = x.map(lambda *parts: weighted((*parts, None, None)[:3], class_weight))
-        if steps is not None:
-            return Stream(Cut(x, steps), steps)
-        if x.cardinality() == INFINITE_CARDINALITY:
-            raise ValueError(
-                "The dataset never ends: say how many batches to take of it, with "
-                "`steps_per_epoch` in `fit`, `steps` elsewhere, or `dataset.take(n)`."
-            )
-        return Stream(x, x.num_batches)
-    count = len(x) if steps is None and hasattr(x, "__len__") else steps
-    once = hasattr(x, "__next__")
-    if hasattr(x, "__getitem__") and hasattr(x, "on_epoch_end"):
-        batches, restarts = Items(x, bool(shuffle)), True
-    else:
-        restarts = not once and steps is None
-        batches = x if once or restarts else _endless(x)
-    if class_weight is not None:
-        batches = _Weighted(batches, class_weight)
-    return Stream(batches, count, restarts, limited=steps is not None)
+def _is_sparse(x: Any) -> bool:
+    """Whether it is a matrix of scipy that stores only some of its values."""
+    return hasattr(x, "tocsr") and hasattr(x, "toarray")
 
 
-def _endless(iterable) -> Iterator:
-    """Again from the start when it ends; epochs of `steps` batches may cut it anywhere."""
-    while True:
-        yield from iterable
+def _dense(rows: Any) -> Any:
+    return rows.toarray() if _is_sparse(rows) else rows
 
 
-class _Weighted:
-    def __init__(self, batches, class_weight):
-        self.batches, self.class_weight = batches, class_weight
-
-    def __iter__(self):
-        for batch in self.batches:
-            parts = (*as_tuple(batch), None, None)[:3]
-            yield weighted(parts, self.class_weight)
+def _weighted_parts(class_weight: Any, inputs: Names, outputs: Names, batch: Any) -> tuple:
+    parts = as_parts(batch, inputs, outputs)
+    if class_weight is None:
+        return parts
+    return weighted((*parts, None, None)[:3], class_weight)
 
 
 def weighted(parts: tuple, class_weight: dict) -> tuple:
@@ -272,8 +325,9 @@ def as_arrays(part: Any) -> Any:
 def _array(value) -> np.ndarray:
     if isinstance(value, jax.Array):
         return value  # type: ignore[return-value]
-    array = as_numpy(value)
-    return array[:, None] if array.ndim == 0 else array
+    if _is_sparse(value):
+        return value.tocsr()
+    return as_numpy(value)
 
 
 def check_lengths(x, y=None, sample_weight=None) -> None:
@@ -281,7 +335,7 @@ def check_lengths(x, y=None, sample_weight=None) -> None:
     lengths: dict[str, int] = {}
     for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
         for path, leaf in jax.tree_util.tree_leaves_with_path(part):
-            lengths[name + jax.tree_util.keystr(path)] = len(leaf) if leaf.ndim else 0
+            lengths[name + jax.tree_util.keystr(path)] = leaf.shape[0] if leaf.ndim else 0
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ValueError(f"All arrays must have the same number of samples, but {told}.")
@@ -298,10 +352,11 @@ def split_off(share: float, *parts: Any) -> tuple[tuple, tuple]:
     if not leaves:
         raise ValueError("`validation_split` needs arrays to split.")
     check_lengths(*parts)
-    cut = int(len(leaves[0]) * (1 - share))
-    if not 0 < cut < len(leaves[0]):
+    size = leaves[0].shape[0]
+    cut = int(size * (1 - share))
+    if not 0 < cut < size:
         raise ValueError(
-            f"`validation_split={share}` of {len(leaves[0])} samples leaves no data to train or "
+            f"`validation_split={share}` of {size} samples leaves no data to train or "
             "to validate on."
         )
     take = lambda where: tuple(jax.tree.map(lambda a: a[where], part) for part in parts)

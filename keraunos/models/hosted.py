@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos.core.graph import Function, KerasTensor, Node, OpCall
-from keraunos.data.source import as_arrays, as_tuple
 
 _HELD = ("string", "int64", "uint64")
 
@@ -87,10 +86,10 @@ class Hosted:
             known |= {id(t): x for t, x in zip(node.outputs, outputs, strict=True)}
         return self.graph.run_nodes(self.after, known)
 
-    def batch(self, batch: Any, arranged: Callable[[Any], Any]) -> tuple:
-        """A batch of a stream, with its inputs made ready."""
-        x, *rest = as_tuple(batch)
-        return (self.prepare(arranged(as_arrays(x))), *rest)
+    def batch(self, parts: Callable, arranged: Callable[[Any], Any], batch: Any) -> tuple:
+        """A batch of a stream, of which `parts` makes arrays, with its inputs made ready."""
+        x, *rest = parts(batch)
+        return (self.prepare(arranged(x)), *rest)
 
 
 def _filled(node: Node, known: dict[int, Any]) -> tuple:

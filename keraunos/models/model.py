@@ -165,7 +165,7 @@ class Model(Trainer):
             if self._graph is None and not self.built:
                 self._meet_strings(data.first()[0])
             if self._graph is not None and self._hosted:
-                data.prepare = partial(self._hosted.batch, arranged=self._graph.arranged)
+                data.prepare = partial(self._hosted.batch, data.prepare, self._graph.arranged)
         if self._graph is not None and isinstance(data, Arrays):
             for symbol, name in zip(self._graph._inputs, self._graph.input_names):
                 size = symbol.shape[0]

@@ -68,11 +68,11 @@ class Fit:
         """Be where the run was left; or write down where it begins."""
         at = self.at
         run.begin(self.callbacks)
-        self.data.catch_up(at.epoch - first, at.read)
+        self.data.catch_up(at.epoch - first, at.read, at.reader)
         if self.held_out is not None:
-            self.held_out.catch_up(at.validations, at.validated)
+            self.held_out.catch_up(at.validations, at.validated, at.held_out)
         if not run.found:
-            run.save(self.model, self.callbacks, 0)
+            self._save(run, 0)
         elif not at.step:
             run.enter(self.model, self.callbacks)
 
@@ -114,8 +114,14 @@ class Fit:
             return
         steps, leaving = self.at.read + self.at.step, self.signals.pending is not None
         if leaving or self.run.due(at_end_of_epoch, steps):
-            self.run.save(self.model, self.callbacks, steps, wait=leaving)
+            self._save(self.run, steps, wait=leaving)
         self.signals.leave()
+
+    def _save(self, run: Run, steps: int, wait: bool = False) -> None:
+        at = self.at
+        at.reader = self.data.place(at.step)
+        at.held_out = None if self.held_out is None else self.held_out.place(0)
+        run.save(self.model, self.callbacks, steps, wait=wait)
 
 
 def run_to_keep(resume: Any, callbacks: Any) -> Run | None:

@@ -34,6 +34,7 @@ class Position:
         self.epoch, self.step = epoch, step
         self.read = 0  # batches of the epochs before this one
         self.validations = self.validated = 0  # passes over the held out data, their batches
+        self.reader = self.held_out = None  # where readers of data are, that can say so
         self.logs: dict[str, Any] = {}
         self.finished = self.stopped = False
 

@@ -17,7 +17,7 @@ from keraunos.callbacks import CallbackList
 from keraunos.core import placement, state
 from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import Variable, keep_what_others_hold, pure
-from keraunos.data import source, split_off
+from keraunos.data import columns, source, split_off
 from keraunos.optimizers import Optimizer
 from keraunos.training import state_tree as states
 from keraunos.training.fitting import Fit, run_to_keep
@@ -76,6 +76,7 @@ class Trainer(Steps):
         self._needs_compile("fit")
         run = run_to_keep(resume, callbacks)
         self._check_counts(batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
+        x, y, sample_weight = self._columns(x, y, sample_weight)
         if validation_split and validation_data is None:
             kept, held = split_off(validation_split, x, y, sample_weight)
             (x, y, sample_weight), validation_data = kept, held
@@ -95,6 +96,9 @@ class Trainer(Steps):
             held_out = self._source(
                 *unpack(validation_data), batch_size=size, steps=validation_steps
             )
+        for each in (data, held_out):
+            if run and each is not None:
+                each.keeps_place = True
         self._make_ready(data.first(), training=True)
         callbacks = self._callback_list(callbacks, verbose, epochs, data.num_batches)
         program = self._program("train", data.pick)
@@ -268,7 +272,27 @@ class Trainer(Steps):
     # What the loops share ------------------------------------------------------------------------
 
     def _source(self, x, y=None, sample_weight=None, batch_size=None, **options) -> Any:
+        x, y, sample_weight = self._columns(x, y, sample_weight)
+        options |= self._names()
         return source(self._standard_inputs(x), y, sample_weight, batch_size, **options)
+
+    def _columns(self, x: Any, y: Any, sample_weight: Any) -> tuple:
+        """The same with arrays in the place of tables."""
+        return columns(x, y, sample_weight, **self._names())
+
+    def _names(self) -> dict[str, Any]:
+        """The names of inputs and outputs that columns of tables may bear, where they are known."""
+        graph = getattr(self, "_graph", None)
+        if graph is None:
+            return {}
+        inputs, outputs = (
+            list(struct) if isinstance(struct, dict) else names
+            for struct, names in (
+                (graph._inputs_struct, graph.input_names),
+                (graph._outputs_struct, graph.output_names),
+            )
+        )
+        return {"inputs": inputs, "outputs": outputs}
 
     def _standard_inputs(self, x: Any) -> Any:
         """`x` in the structure that the model's `call` takes; checked where that is known."""
