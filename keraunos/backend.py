@@ -2,7 +2,7 @@
 
 import contextlib
 import gc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -20,6 +20,7 @@ from keraunos.core.config import (
 from keraunos.core.dtypes import is_float_dtype, is_int_dtype, result_type, standardize_dtype
 from keraunos.core.graph import is_symbolic
 from keraunos.core.naming import get_uid, name_scope
+from keraunos.core.past import names_of
 
 
 def clear_session(free_memory: bool = True) -> None:
@@ -64,3 +65,6 @@ __all__ = [
     "is_float_dtype", "is_int_dtype", "is_keras_tensor", "name_scope", "result_type",
     "set_epsilon", "set_floatx", "set_image_data_format", "standardize_dtype",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

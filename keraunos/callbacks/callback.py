@@ -1,11 +1,11 @@
 """The hooks around a training, and the simplest callbacks."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keraunos.core import plain, registry
+from keraunos.core import past, plain, registry
 from keraunos.core.fields import checked
 
 
@@ -46,7 +46,7 @@ class Callback:
 
         By default, all attributes that hold plain data: numbers, text, arrays, and nests of them.
         """
-        return plain.part({k: v for k, v in vars(self).items() if k not in ("params", "_model")})
+        return plain.part({k: v for k, v in vars(self).items() if k not in _OF_THE_CALL})
 
     def set_run_state(self, state: dict[str, Any]) -> None:
         """Remember again what `get_run_state` said in a run that was left; after the hooks
@@ -103,6 +103,11 @@ class Callback:
     def on_predict_end(self, logs: dict | None = None) -> None:
         """At the end of `predict`."""
 
+    if not TYPE_CHECKING:
+        __getattr__ = past.member
+
+
+_OF_THE_CALL = ("params", "_model", "validation_data")
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
@@ -118,7 +123,7 @@ class History(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.history: dict[str, list] = {}
+        self.history: dict[str, list] = past.Logs()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.epoch: list[int] = []

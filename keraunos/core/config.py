@@ -34,6 +34,7 @@ _settings: dict[str, Any] = {
     "unsafe_deserialization": False,
     "max_epochs": None,
     "max_steps_per_epoch": None,
+    "note_old_names": True,
 }
 _settings |= {key: _saved_settings[key] for key in _settings.keys() & _saved_settings.keys()}
 

@@ -28,16 +28,13 @@ from keraunos.layers.conv import (
     Conv3DTranspose,
     Convolution1D,
     Convolution1DTranspose,
-    Convolution2D,
     Convolution2DTranspose,
-    Convolution3D,
     Convolution3DTranspose,
     DepthwiseConv1D,
     DepthwiseConv2D,
     SeparableConv1D,
     SeparableConv2D,
     SeparableConvolution1D,
-    SeparableConvolution2D,
 )
 from keraunos.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from keraunos.layers.core import (
@@ -374,5 +371,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return registry.deserialize(config, custom_objects, kind="layers")
 
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:  # where sizes may also follow one another: see the legacy room
+    from keraunos.layers.conv import Convolution2D, Convolution3D, SeparableConvolution2D
+else:
     __getattr__ = names_of(__name__)

@@ -2,8 +2,11 @@
 
 import importlib
 
+_PLACES = {"saving": "saving", "quiet": "note"}
+
 
 def __getattr__(name: str):
-    if name == "saving":
-        return importlib.import_module("keraunos.legacy.saving")
-    raise AttributeError(f"module 'keras.legacy' has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'keras.legacy' has no attribute {name!r}")
+    module = importlib.import_module(f"keraunos.legacy.{_PLACES[name]}")
+    return module if name == _PLACES[name] else getattr(module, name)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from keraunos.core import errors
-from keraunos.legacy.names import GONE, MODULES, NAMES
+from keraunos.legacy.names import GONE, MODULES, NAMES, ROOMS
+from keraunos.legacy.note import note
 
 # Where somebody looks who does not know where a name is.
 _PUBLIC = (
@@ -77,12 +78,24 @@ class _Module(types.ModuleType):
 
 def answer(path: str, name: str, frame: types.FrameType | None) -> Any:
     """What the public package at `path` has under a name that is not in it; see `core.past`."""
-    if now := NAMES.get(path, {}).get(name):
-        return _attribute(*now.rpartition(".")[::2]) if "." in now else _import(now)
+    if (found := named(path, name)) is not None:
+        note(f"`keras.{path}.{name}`".replace("..", "."))
+        return found
     below = f"{path}.{name}".lstrip(".")
     if below in MODULES:
         return load(below)
     raise _missing(f"keras.{path}".rstrip("."), name, (path,), frame)
+
+
+def named(path: str, name: str) -> Any:
+    """What `name` was in the package at `path`, or None."""
+    if now := NAMES.get(path, {}).get(name):
+        return _attribute(*now.rpartition(".")[::2]) if "." in now else _import(now)
+    if path not in ROOMS or name.startswith("_"):
+        return None
+    room = _import(f"legacy.{ROOMS[path]}")
+    found = getattr(room, name, None)
+    return None if isinstance(found, types.ModuleType) else found
 
 
 def unknown(path: str, shown: str) -> str:

@@ -53,8 +53,10 @@ _MOVED = {
         saving.serialization_lib""",
     "callbacks": "callbacks.callbacks callbacks.tensorboard_v1 callbacks_v1",
     "callbacks optimizers optimizers.schedules layers": "experimental",
+    "legacy.initializations initializers": "initializations",
+    "legacy.sklearn": "wrappers.scikit_learn",
     "initializers": """
-        initializations initializers.initializers initializers.initializers_v1
+        initializers.initializers initializers.initializers_v1
         initializers.initializers_v2""",
     "losses": "objectives losses.losses",
     "metrics": """
@@ -74,6 +76,18 @@ MODULES: dict[str, tuple[str, ...]] = {
     module: tuple("" if home == "keras" else home for home in homes.split())
     for homes, modules in _MOVED.items()
     for module in modules.split()
+}
+
+# Packages of today, and the module of the legacy room that holds what was in them.
+ROOMS = {
+    "backend": "backend",
+    "layers": "layers",
+    "models": "utils",
+    "preprocessing.image": "image",
+    "preprocessing.sequence": "sequence",
+    "preprocessing.text": "text",
+    "regularizers": "initializations",
+    "utils": "utils",
 }
 
 _SHORT = {
@@ -106,14 +120,11 @@ NAMES: dict[str, dict[str, str]] = {
     "layers": {
         "AbstractRNNCell": "layers.Layer",
         "AtrousConvolution1D": "layers.Conv1D",
-        "AtrousConvolution2D": "layers.Conv2D",
         "AtrousConv1D": "layers.Conv1D",
         "AtrousConv2D": "layers.Conv2D",
         "ConvLSTM2DCell": "layers.ConvLSTM2D",
         "CuDNNGRU": "layers.GRU",
         "CuDNNLSTM": "layers.LSTM",
-        "Deconvolution2D": "layers.Conv2DTranspose",
-        "Deconvolution3D": "layers.Conv3DTranspose",
         "Deconv2D": "layers.Conv2DTranspose",
         "Deconv3D": "layers.Conv3DTranspose",
         "Recurrent": "layers.RNN",
@@ -173,25 +184,14 @@ GONE: dict[str, str] = {
     "estimator": "Train with `model.fit`.",
     "feature_column": "Use `keras.utils.FeatureSpace`.",
     "layers.DenseFeatures": "Use `keras.utils.FeatureSpace`.",
-    "layers.Highway": "Write it as `t * h + (1 - t) * x` with two `Dense` layers.",
-    "layers.MaxoutDense": "Use a `Dense` layer, `Reshape` and `keras.ops.max`.",
-    "layers.Merge": "Use `Concatenate`, `Add`, `Multiply`, `Average`, `Maximum` or `Dot`.",
     "layers.RandomHeight": "Use `keras.layers.RandomZoom`.",
     "layers.RandomWidth": "Use `keras.layers.RandomZoom`.",
     "models.Graph": "Use `keras.Model(inputs, outputs)`.",
-    "models.model_from_yaml": "Use `keras.models.model_from_json`.",
     "models.slice_X": "Slice the arrays themselves.",
     "optimizers.TFOptimizer": "Use one of `keras.optimizers`.",
     "wrappers.KerasClassifier": "Use `keras.wrappers.SKLearnClassifier(model=...)`.",
     "wrappers.KerasRegressor": "Use `keras.wrappers.SKLearnRegressor(model=...)`.",
-    "utils.GeneratorEnqueuer": "Subclass `keras.utils.PyDataset`, whose `workers` read ahead.",
-    "utils.OrderedEnqueuer": "Subclass `keras.utils.PyDataset`, whose `workers` read ahead.",
-    "utils.HDF5Matrix": "Give `fit` the h5py dataset itself.",
     "utils.keras_test": "Use pytest.",
-    "utils.multi_gpu_model": (
-        "Call `keras.distribution.set_distribution(keras.distribution.DataParallel())` before the "
-        "model is made."
-    ),
 }
 
 # What TensorFlow's own functions are here; for most, the name in `keras.ops` is the same.

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from keraunos.core import naming, registry
+from keraunos.core import errors, naming, registry
 from keraunos.core.graph import KerasTensor, symbolic_in
 from keraunos.layers import InputLayer
 from keraunos.layers.layer import Layer, plain_shape
@@ -26,6 +26,7 @@ class Sequential(Model):
     _head: Any
     _not_mine = Model._not_mine | {"_head", "_tail", "_drawn"}
 
+    @errors.door
     def __init__(
         self, layers: Iterable | None = None, trainable: bool = True, name: str | None = None
     ):
@@ -36,6 +37,7 @@ class Sequential(Model):
         for layer in [] if layers is None else layers if _several(layers) else [layers]:
             self.add(layer)
 
+    @errors.door
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Put a layer, or an `Input`, at the end."""
         if isinstance(layer, KerasTensor) and layer.node and not layer.node.inputs:
@@ -63,8 +65,10 @@ class Sequential(Model):
         if self._tail is not None:
             self._extend(layer)
 
-    def _start(self, layer: InputLayer | None) -> None:
-        if layer is not None:
+    def _start(self, layer: InputLayer | list[InputLayer] | None) -> None:
+        if isinstance(layer, list):  # a model of several inputs, as `Merge` of Keras 1 was
+            self._head = self._tail = [each.output for each in layer]
+        elif layer is not None:
             self._head = self._tail = layer.output
 
     def _extend(self, layer: Layer) -> None:
@@ -77,6 +81,7 @@ class Sequential(Model):
             )
         self._tail, self._drawn, self.built = out, None, True
 
+    @errors.door
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the last layer away; returns it."""
         if not self._layers:
@@ -106,6 +111,7 @@ class Sequential(Model):
     def layers(self, _: Any) -> None:
         raise AttributeError("Use `add` and `pop` to change the layers of a Sequential.")
 
+    @errors.door
     def build(self, input_shape: Any = None) -> None:
         """Make the variables, for inputs of this shape, its batch included."""
         if self._head is not None or not self._layers:
@@ -146,14 +152,15 @@ class Sequential(Model):
         return super().compute_output_spec(inputs, training=training)
 
     def get_config(self) -> dict[str, Any]:
-        first = [] if self._head is None or self._head.node is None else [self._head.node.operation]
+        head = getattr(self._head, "node", None)
+        first = [] if head is None else [head.operation]
         config = {
             "name": self.name,
             "trainable": self._trainable,
             "dtype": registry.serialize(self._dtype_policy),
             "layers": [registry.serialize(layer) for layer in [*first, *self._layers]],
         }
-        if self._head is not None:
+        if head is not None:
             config["build_input_shape"] = self._head.shape
         return config
 
@@ -176,12 +183,12 @@ def _several(layers: Any) -> bool:
     )
 
 
-def _input_of(layer: Layer) -> InputLayer | None:
+def _input_of(layer: Layer) -> InputLayer | list[InputLayer] | None:
     """The input that a first layer asks for, if it does."""
     if layer._batch_input_shape is not None:
         dtype = layer._input_dtype or layer.input_dtype
         return InputLayer(batch_shape=layer._batch_input_shape, dtype=dtype)
-    if isinstance(layer, Model) and layer._graph is not None and len(layer._graph._inputs) == 1:
-        symbol = layer._graph._inputs[0]
-        return InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype)
+    if isinstance(layer, Model) and layer._graph is not None:
+        found = [InputLayer(batch_shape=t.shape, dtype=t.dtype) for t in layer._graph._inputs]
+        return found if len(found) > 1 else found[0]
     return None

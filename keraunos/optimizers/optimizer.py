@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import naming, registry
+from keraunos.core import naming, past, registry
 from keraunos.core.config import floatx
 from keraunos.core.fields import Configurable, checked, did_you_mean, fields, needs, option
 from keraunos.core.state import StatelessScope, Variable
@@ -516,6 +516,9 @@ class Optimizer(Options, Configurable, Keeper):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    if not TYPE_CHECKING:
+        __getattr__ = past.member
 
     @classmethod
     def from_config(

@@ -1,0 +1,685 @@
+"""`keras.backend` as it was in Keras 2: functions of tensors, symbolic or real.
+
+Today's are in `keras.ops`; those here have the names, the order of arguments and the defaults of
+then. Functions that are the same but for a name are in tables.
+"""
+
+import builtins
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keraunos import ops, random
+from keraunos.backend import (
+    backend,
+    clear_session,
+    epsilon,
+    floatx,
+    get_uid,
+    image_data_format,
+    name_scope,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)  # fmt: skip
+from keraunos.core import config, naming
+from keraunos.core.graph import KerasTensor, Tensor, Tensors, op
+from keraunos.core.state import Variable
+from keraunos.layers.layer import running
+from keraunos.legacy.graphs import (
+    Update,
+    eval,
+    function,
+    get_session,
+    gradients,
+    in_test_phase,
+    in_train_phase,
+    int_shape,
+    learning_phase,
+    moving_average_update,
+    placeholder,
+    set_learning_phase,
+    set_session,
+    update,
+    update_add,
+    update_sub,
+)  # fmt: skip
+
+# Of `keras.ops`, with the same arguments, but for a `name`.
+_SAME = """
+abs all any cos cumprod cumsum elu equal exp greater greater_equal less less_equal log logsumexp max
+maximum mean min minimum not_equal prod round sigmoid sign sin softmax softplus softsign square
+stop_gradient sum std tanh tile transpose var ones_like zeros_like dot squeeze
+""".split()
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "argmax": {"axis": -1},
+    "argmin": {"axis": -1},
+    "concatenate": {"axis": -1},
+    "cumprod": {"axis": 0},
+    "cumsum": {"axis": 0},
+    "expand_dims": {"axis": -1},
+    "stack": {"axis": 0},
+}
+
+
+def _of_ops(name: str) -> Callable:
+    fn, given = getattr(ops, name), _DEFAULTS.get(name, {})
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("name", None)
+        missing = {k: v for k, v in given.items() if len(args) < 2 and k not in kwargs}
+        return fn(*args, **missing, **kwargs)
+
+    return call
+
+
+globals().update({name: _of_ops(name) for name in {*_SAME, *_DEFAULTS} - {"stack", "concatenate"}})
+
+
+def _is_size(n: Any) -> bool:
+    return isinstance(n, (int, np.integer)) or hasattr(n, "_is_constant")  # of a traced shape
+
+
+def stack(x: Any, axis: int = 0) -> Any:
+    """Joined along a new axis; sizes stay a tuple, as a shape has to be."""
+    return tuple(x) if builtins.all(map(_is_size, x)) else ops.stack(x, axis)
+
+
+def concatenate(tensors: Any, axis: int = -1) -> Any:
+    if builtins.all(isinstance(t, (tuple, list)) for t in tensors):
+        return tuple(itertools.chain(*tensors))
+    return ops.concatenate(list(tensors), axis)
+
+
+# Variables and constants -------------------------------------------------------------------
+
+
+def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Any:
+    value = value.toarray() if hasattr(value, "toarray") else value
+    name = name and name.replace("/", "_").replace(":", "_")
+    return Variable(value, dtype=dtype or floatx(), name=name, constraint=constraint)
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: Any = None) -> Any:
+    array = jnp.asarray(value, dtype or floatx())
+    return array if shape is None else jnp.broadcast_to(array, tuple(shape))
+
+
+def _filled(make: Callable) -> Callable:
+    def call(shape: Any, dtype: Any = None, name: Any = None) -> Any:
+        value = make(shape, dtype or floatx())
+        known = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+        return variable(value, value.dtype, name) if known and running()[0] is None else value
+
+    return call
+
+
+zeros, ones, eye = _filled(jnp.zeros), _filled(jnp.ones), _filled(lambda n, d: jnp.eye(n, dtype=d))
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Any:
+    return ops.arange(start, stop, step, dtype)
+
+
+def get_value(x: Any) -> np.ndarray:
+    return eval(x)
+
+
+def batch_get_value(tensors: Any) -> list[np.ndarray]:
+    return [eval(x) for x in tensors]
+
+
+def set_value(x: Any, value: Any) -> None:
+    x.assign(np.asarray(value).reshape(x.shape))
+
+
+def batch_set_value(tuples: Any) -> None:
+    for x, value in tuples:
+        set_value(x, value)
+
+
+def count_params(x: Any) -> int:
+    return int(np.prod(x.shape))
+
+
+def dtype(x: Any) -> str:
+    return str(np.dtype(x.dtype)) if x.dtype != "string" else "string"
+
+
+def ndim(x: Any) -> int:
+    return len(x.shape)
+
+
+def shape(x: Any) -> tuple:
+    return ops.shape(x)
+
+
+def is_variable(x: Any) -> bool:
+    return isinstance(x, Variable)
+
+
+def is_tensor(x: Any) -> bool:
+    return isinstance(x, (jax.Array, KerasTensor, Variable))
+
+
+def is_symbolic(x: Any) -> bool:
+    return isinstance(x, KerasTensor)
+
+
+def is_placeholder(x: Any) -> bool:
+    return isinstance(x, KerasTensor) and (x.node is None or not x.node.inputs)
+
+
+def is_sparse(tensor: Any) -> bool:
+    return False
+
+
+def identity(x: Any, name: Any = None) -> Any:
+    return x if isinstance(x, KerasTensor) else ops.convert_to_tensor(x)
+
+
+to_dense = identity
+
+
+def print_tensor(x: Any, message: str = "") -> Any:
+    """`x`, whose values are printed when they are known."""
+    if not isinstance(x, KerasTensor):
+        jax.debug.print(f"{message.replace('{', '{{').replace('}', '}}')} {{x}}", x=x)
+    return x
+
+
+def control_dependencies(control_inputs: Any) -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext()
+
+
+def symbolic(func: Callable) -> Callable:
+    return func
+
+
+def manual_variable_initialization(value: bool) -> None:
+    """Nothing is left to do: variables have values when they are made."""
+
+
+def reset_uids() -> None:
+    naming.reset()
+
+
+def image_dim_ordering() -> str:
+    return "tf" if image_data_format() == "channels_last" else "th"
+
+
+def set_image_dim_ordering(dim_ordering: str) -> None:
+    set_image_data_format({"tf": "channels_last", "th": "channels_first"}[dim_ordering])
+
+
+# Shapes ------------------------------------------------------------------------------------
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    shape = tuple(np.asarray(shape).tolist()) if hasattr(shape, "dtype") else tuple(shape)
+    return ops.reshape(x, shape)
+
+
+def flatten(x: Any) -> Any:
+    return ops.reshape(x, (-1,))
+
+
+def batch_flatten(x: Any) -> Any:
+    sizes = int_shape(x)[1:]  # type: ignore[index]
+    return ops.reshape(x, (-1, int(np.prod(sizes)) if None not in sizes else -1))
+
+
+def permute_dimensions(x: Any, pattern: Any) -> Any:
+    return ops.transpose(x, tuple(pattern))
+
+
+def repeat(x: Any, n: int) -> Any:
+    return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
+
+
+def repeat_elements(x: Any, rep: int, axis: int) -> Any:
+    return ops.repeat(x, rep, axis=axis)
+
+
+def reverse(x: Any, axes: Any) -> Any:
+    return ops.flip(x, axes)
+
+
+def gather(reference: Any, indices: Any) -> Any:
+    return ops.take(reference, ops.cast(indices, "int32"), axis=0)
+
+
+@op
+def _slice(x: Tensor, start: Any, size: Any):
+    ends = [None if n == -1 else s + n for s, n in zip(start, size)]
+    return x[tuple(builtins.slice(s, e) for s, e in zip(start, ends))]
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    return ops.cast(x, dtype)
+
+
+def cast_to_floatx(x: Any) -> Any:
+    return np.asarray(x, floatx()) if not is_tensor(x) else ops.cast(x, floatx())
+
+
+def one_hot(indices: Any, num_classes: int) -> Any:
+    return ops.one_hot(ops.cast(indices, "int32"), num_classes)
+
+
+def _space(data_format: Any, rank: int) -> builtins.slice:
+    last = (data_format or image_data_format()) == "channels_last"
+    return builtins.slice(1, 1 + rank) if last else builtins.slice(2, 2 + rank)
+
+
+def _padded(rank: int, default: Any) -> Callable:
+    def call(x: Any, padding: Any = default, data_format: Any = None) -> Any:
+        margins = [(0, 0)] * (rank + 2)
+        pairs = [padding] if rank == 1 else list(padding)
+        margins[_space(data_format if rank > 1 else "channels_last", rank)] = pairs
+        return ops.pad(x, [tuple(pair) for pair in margins[: len(x.shape)]])
+
+    return call
+
+
+temporal_padding = _padded(1, (1, 1))
+spatial_2d_padding, spatial_3d_padding = _padded(2, ((1, 1),) * 2), _padded(3, ((1, 1),) * 3)
+
+
+def resize_images(
+    x: Any, height_factor: int, width_factor: int, data_format: Any = None,
+    interpolation: str = "nearest",
+) -> Any:  # fmt: skip
+    if interpolation == "nearest":
+        return _repeated(x, (height_factor, width_factor), data_format)
+    sizes = int_shape(x)[_space(data_format, 2)]  # type: ignore[index]
+    size = (sizes[0] * height_factor, sizes[1] * width_factor)
+    return ops.image.resize(x, size, interpolation=interpolation, data_format=data_format)
+
+
+def resize_volumes(x: Any, depth: int, height: int, width: int, data_format: Any = None) -> Any:
+    return _repeated(x, (depth, height, width), data_format)
+
+
+def _repeated(x: Any, factors: tuple, data_format: Any) -> Any:
+    for axis, factor in enumerate(factors, _space(data_format, len(factors)).start):
+        x = ops.repeat(x, factor, axis=axis)
+    return x
+
+
+# Numbers -----------------------------------------------------------------------------------
+
+
+def clip(x: Any, min_value: Any, max_value: Any) -> Any:
+    if builtins.all(isinstance(n, (int, float)) for n in (min_value, max_value)):
+        max_value = builtins.max(min_value, max_value)
+    low, high = (np.inf * s if n is None else n for n, s in ((min_value, -1), (max_value, 1)))
+    return ops.clip(x, low, high)
+
+
+def sqrt(x: Any) -> Any:
+    return ops.sqrt(ops.maximum(x, 0.0))
+
+
+def pow(x: Any, a: Any) -> Any:
+    return ops.power(x, a)
+
+
+def relu(x: Any, alpha: Any = 0.0, max_value: Any = None, threshold: Any = 0.0) -> Any:
+    above = ops.where(ops.greater_equal(x, threshold), x, alpha * (x - threshold))
+    return above if max_value is None else ops.minimum(above, max_value)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """A line of slope 0.2, as it was in Keras 2, cut at 0 and 1."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def l2_normalize(x: Any, axis: Any = None) -> Any:
+    total = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x / ops.sqrt(ops.maximum(total, 1e-12))
+
+
+def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
+    return ops.in_top_k(ops.cast(targets, "int32"), predictions, k)
+
+
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    return ops.binary_crossentropy(target, output, from_logits)
+
+
+def categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Any:
+    return ops.categorical_crossentropy(target, output, from_logits, axis)
+
+
+def sparse_categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1
+) -> Any:
+    return ops.sparse_categorical_crossentropy(
+        ops.cast(target, "int32"), output, from_logits=from_logits, axis=axis
+    )
+
+
+@op
+def batch_dot(x: Tensor, y: Tensor, axes: Any = None):
+    """The products of the rows of `x` and `y`, summed over an axis of each."""
+    if axes is None:
+        axes = (x.ndim - 1, builtins.max(y.ndim - 2, 1))
+    a, b = axes if isinstance(axes, (list, tuple)) else (axes, axes)
+    a, b = a % x.ndim, b % y.ndim
+    left = "zabcdef"[: x.ndim]
+    right = "z" + "ghijkl"[: y.ndim - 1]
+    left, right = left.replace(left[a], "s"), right.replace(right[b], "s")
+    kept = "z" + left[1:].replace("s", "") + right[1:].replace("s", "")
+    y = jnp.einsum(f"{left},{right}->{kept}", x, y)
+    return y if y.ndim > 1 else y[:, None]
+
+
+def bias_add(x: Any, bias: Any, data_format: Any = None) -> Any:
+    first = (data_format or image_data_format()) == "channels_first" and len(x.shape) > 2
+    sizes = tuple(bias.shape)
+    if first:
+        sizes = (sizes[-1], *sizes[:-1]) if len(sizes) > 1 else (*sizes, *(1,) * (len(x.shape) - 2))
+        bias = bias if len(sizes) == 1 else ops.reshape(bias, sizes)
+    return ops.add(x, bias)
+
+
+def batch_normalization(
+    x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 1e-3
+) -> Any:
+    flat = lambda v: None if v is None else ops.reshape(v, (-1,))
+    mean, var, beta, gamma = map(flat, (mean, var, beta, gamma))
+    return ops.batch_normalization(x, mean, var, axis, beta, gamma, epsilon)
+
+
+def normalize_batch_in_training(
+    x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 1e-3
+) -> tuple:
+    axes = [axis % len(x.shape) for axis in reduction_axes]
+    mean, var = ops.moments(x, axes, keepdims=True)
+    broad = lambda v: None if v is None else ops.reshape(v, tuple(mean.shape))
+    scale = 1 / ops.sqrt(var + epsilon)
+    y = (x - mean) * scale * (1 if gamma is None else broad(gamma))
+    y = y if beta is None else y + broad(beta)
+    return y, ops.squeeze(mean, axes), ops.squeeze(var, axes)
+
+
+# Windows -----------------------------------------------------------------------------------
+
+
+def _conv(
+    x: Any, kernel: Any, strides: Any = 1, padding: str = "valid", data_format: Any = None,
+    dilation_rate: Any = 1,
+) -> Any:  # fmt: skip
+    if padding == "causal":
+        steps = dilation_rate if isinstance(dilation_rate, int) else dilation_rate[0]
+        x, padding = temporal_padding(x, (steps * (kernel.shape[0] - 1), 0)), "valid"
+    return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
+
+
+conv1d = conv2d = conv3d = _conv
+
+
+def _conv_transpose(
+    x: Any, kernel: Any, output_shape: Any, strides: Any = 1, padding: str = "valid",
+    data_format: Any = None, dilation_rate: Any = 1,
+) -> Any:  # fmt: skip
+    return ops.conv_transpose(x, kernel, strides, padding, None, data_format, dilation_rate)
+
+
+conv2d_transpose = conv3d_transpose = _conv_transpose
+
+
+def depthwise_conv2d(
+    x: Any, depthwise_kernel: Any, strides: Any = (1, 1), padding: str = "valid",
+    data_format: Any = None, dilation_rate: Any = (1, 1),
+) -> Any:  # fmt: skip
+    return ops.depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
+
+
+def _separable(
+    x: Any, depthwise_kernel: Any, pointwise_kernel: Any, strides: Any = 1,
+    padding: str = "valid", data_format: Any = None, dilation_rate: Any = 1,
+) -> Any:  # fmt: skip
+    return ops.separable_conv(
+        x, depthwise_kernel, pointwise_kernel, strides, padding, data_format, dilation_rate
+    )
+
+
+separable_conv1d = separable_conv2d = _separable
+
+
+def _pool(
+    x: Any, pool_size: Any, strides: Any = 1, padding: str = "valid", data_format: Any = None,
+    pool_mode: str = "max",
+) -> Any:  # fmt: skip
+    pool = ops.max_pool if pool_mode == "max" else ops.average_pool
+    return pool(x, pool_size, strides, padding, data_format)
+
+
+pool2d = pool3d = _pool
+
+
+@op
+def local_conv(
+    inputs: Tensor, kernel: Tensor, kernel_size: Any, strides: Any, output_shape: Any = None,
+    data_format: Any = None,
+):  # fmt: skip
+    """A convolution with weights of its own at each place: `(places, window, filters)`."""
+    rank, first = len(kernel_size), (data_format or image_data_format()) == "channels_first"
+    x = jnp.moveaxis(inputs, 1, -1) if first else inputs
+    space = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:-1], kernel_size, strides)]
+    windows = [
+        x[(builtins.slice(None), *(
+            builtins.slice(at, at + (n - 1) * s + 1, s) for at, n, s in zip(offset, space, strides)
+        ))]
+        for offset in itertools.product(*map(range, kernel_size))
+    ]  # fmt: skip
+    flat = jnp.stack(windows, -2).reshape(x.shape[0], int(np.prod(space)), -1)
+    y = jnp.einsum("bpk,pkf->bpf", flat, kernel).reshape(x.shape[0], *space, kernel.shape[-1])
+    return jnp.moveaxis(y, -1, 1) if first and rank else y
+
+
+def local_conv1d(
+    inputs: Any, kernel: Any, kernel_size: Any, strides: Any, data_format: Any = None
+) -> Any:
+    return local_conv(inputs, kernel, kernel_size, strides, None, data_format)
+
+
+local_conv2d = local_conv
+
+
+# Chance ------------------------------------------------------------------------------------
+
+
+def _seed(seed: Any) -> Any:
+    """A seed that goes on from call to call, also in compiled steps: kept by the layer."""
+    layer = running()[0]
+    if seed is not None or layer is None:
+        return seed
+    if "_drawn" not in vars(layer):
+        layer._drawn = random.SeedGenerator()
+    return layer._drawn
+
+
+def random_normal(
+    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
+) -> Any:
+    return random.normal(shape, mean, stddev, dtype, _seed(seed))
+
+
+def random_uniform(
+    shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None
+) -> Any:
+    return random.uniform(shape, minval, maxval, dtype, _seed(seed))
+
+
+def truncated_normal(
+    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
+) -> Any:
+    return random.truncated_normal(shape, mean, stddev, dtype, _seed(seed))
+
+
+def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Any:
+    return ops.cast(random_uniform(shape, seed=seed) < p, dtype or floatx())
+
+
+random_bernoulli = random_binomial
+
+
+def random_normal_variable(
+    shape: Any, mean: Any, scale: Any, dtype: Any = None, name: Any = None, seed: Any = None
+) -> Any:
+    return variable(random_normal(shape, mean, scale, dtype, seed), dtype, name)
+
+
+def random_uniform_variable(
+    shape: Any, low: Any, high: Any, dtype: Any = None, name: Any = None, seed: Any = None
+) -> Any:
+    return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
+
+
+def dropout(x: Any, level: float, noise_shape: Any = None, seed: Any = None) -> Any:
+    return random.dropout(x, level, noise_shape, _seed(seed))
+
+
+# Loops and choices -------------------------------------------------------------------------
+
+
+def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+    """One of two tensors, or of what two functions give; element by element if need be."""
+    value = lambda part: part() if callable(part) else part
+    rank = len(getattr(condition, "shape", ()))
+    if rank == 0:
+        pick = lambda part: lambda: ops.convert_to_tensor(value(part))
+        chosen = pick(then_expression), pick(else_expression)
+        return ops.cond(ops.cast(condition, "bool"), *chosen)
+    yes, no = value(then_expression), value(else_expression)
+    more = builtins.max(len(getattr(yes, "shape", ())), len(getattr(no, "shape", ()))) - rank
+    for _ in range(more):
+        condition = ops.expand_dims(condition, -1)
+    return ops.where(ops.cast(condition, "bool"), yes, no)
+
+
+@op
+def map_fn(fn: Callable, elems: Tensors, name: Any = None, dtype: Any = None):
+    return jax.lax.map(fn, elems)
+
+
+@op
+def foldl(fn: Callable, elems: Tensor, initializer: Tensor = None, name: Any = None):
+    """`fn(fn(start, elems[0]), elems[1])` and so on; the start is the first if not given."""
+    start, rest = (elems[0], elems[1:]) if initializer is None else (initializer, elems)
+    return jax.lax.scan(lambda so_far, x: (fn(so_far, x), None), start, rest)[0]
+
+
+@op
+def foldr(fn: Callable, elems: Tensor, initializer: Tensor = None, name: Any = None):
+    return foldl(fn, elems[::-1], initializer)
+
+
+@op
+def rnn(
+    step_function: Callable, inputs: Tensor, initial_states: Tensors, go_backwards: bool = False,
+    mask: Tensor = None, constants: Tensors = None, unroll: bool = False, input_length: Any = None,
+):  # fmt: skip
+    """Run over axis 1: `(last output, outputs, new states)`.
+
+    Args:
+        step_function: `(input, states)` to `(output, new states)`; `constants` follow the states.
+        mask: `(batch, steps)`; a step that is masked repeats the output and the states before it.
+    """
+    along = jnp.moveaxis(inputs, 1, 0)
+    along = along[::-1] if go_backwards else along
+    constants = list(constants or ())
+    one = lambda x, states: step_function(x, [*states, *constants])
+    real = None
+    if mask is not None:
+        real = jnp.moveaxis(jnp.reshape(mask, mask.shape[:2]).astype(bool), 1, 0)
+        real = real[::-1] if go_backwards else real
+    spec, _ = jax.eval_shape(one, along[0], list(initial_states))
+
+    def step(carry, now):
+        before, states = carry
+        x, on = now
+        output, new = one(x, states)
+        if on is not None:
+            keep = lambda a, b: jnp.where(jnp.reshape(on, (-1, *(1,) * (a.ndim - 1))), a, b)
+            output = keep(output, before)
+            new = [keep(a, b) for a, b in zip(new, states)]
+        return (output, [jnp.asarray(a, b.dtype) for a, b in zip(new, states)]), output
+
+    states = [jnp.asarray(s) for s in initial_states]
+    start = jnp.zeros(spec.shape, spec.dtype), states
+    (last, states), outputs = jax.lax.scan(step, start, (along, real))
+    return last, jnp.moveaxis(outputs, 0, 1), states
+
+
+def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
+    """The CTC loss of each row, `(batch, 1)`; the last class is the blank."""
+    logs = ops.log(y_pred + config.epsilon())
+    flat = lambda n: ops.cast(ops.reshape(n, (-1,)), "int32")
+    blank = y_pred.shape[-1] - 1
+    loss = ops.ctc_loss(y_true, logs, flat(label_length), flat(input_length), mask_index=blank)
+    return ops.expand_dims(loss, 1)
+
+
+def ctc_decode(
+    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1,
+    merge_repeated: bool = False,
+) -> tuple:  # fmt: skip
+    """`([labels, padded by -1, ...], log-probabilities)` of the likeliest paths."""
+    found, scores = ops.ctc_decode(
+        ops.log(y_pred + config.epsilon()),
+        ops.cast(ops.reshape(input_length, (-1,)), "int32"),
+        strategy="greedy" if greedy else "beam_search",
+        beam_width=beam_width,
+        top_paths=top_paths,
+        mask_index=y_pred.shape[-1] - 1,
+        **({} if greedy else {"merge_repeated": merge_repeated}),
+    )
+    return [found[i] for i in range(top_paths)], scores
+
+
+get_variable_shape = int_shape
+globals()["slice"] = _slice
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tensorflow_backend":  # it held itself
+        return _here
+    raise AttributeError(name)
+
+
+class _Here:
+    """`K.tensorflow_backend`: the same functions, and who is there to compute."""
+
+    def __getattr__(self, name: str) -> Any:
+        return globals()[name] if name in globals() else _no(name)
+
+    @staticmethod
+    def _get_available_gpus() -> list[str]:
+        return [str(d) for d in jax.devices() if d.platform == "gpu"]
+
+
+def _no(name: str) -> Any:
+    raise AttributeError(f"module 'keras.backend' has no attribute {name!r}")
+
+
+_here = _Here()
+__all__ = [
+    "Update", "backend", "clear_session", "epsilon", "eval", "floatx", "function", "get_session",
+    "get_uid", "gradients", "image_data_format", "in_test_phase", "in_train_phase", "int_shape",
+    "learning_phase", "moving_average_update", "name_scope", "placeholder", "set_epsilon",
+    "set_floatx", "set_image_data_format", "set_learning_phase", "set_session", "update",
+    "update_add", "update_sub",
+]  # fmt: skip
