@@ -1,5 +1,7 @@
 """Policies of dtypes under the names that Keras 2 gave them."""
 
+from typing import TYPE_CHECKING
+
 from keraunos.core.dtypes import (
     DTypePolicy,
     DTypePolicy as Policy,
@@ -8,6 +10,7 @@ from keraunos.core.dtypes import (
     set_dtype_policy,
     set_dtype_policy as set_global_policy,
 )
+from keraunos.core.past import names_of
 from keraunos.optimizers import LossScaleOptimizer
 
 __all__ = [
@@ -19,3 +22,6 @@ __all__ = [
     "set_dtype_policy",
     "set_global_policy",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

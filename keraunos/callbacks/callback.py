@@ -35,7 +35,7 @@ class Callback:
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Called before a run, with what it is going to be."""
-        self.params = params
+        self.params = past.Params(params, self._model)
 
     def set_model(self, model: Any) -> None:
         """Called before a run, with the model."""

@@ -100,6 +100,9 @@ class Saver(Monitor):
             console.say(f"\nEpoch {self._epoch + 1}: {text}")
 
 
+_OLD = (".h5", ".hdf5")  # as Keras 2 writes them, but for `.weights.h5`
+
+
 @registry.export("callbacks.ModelCheckpoint")
 class ModelCheckpoint(Saver):
     """Save the model, or its weights, after every epoch or every so many batches.
@@ -136,13 +139,13 @@ class ModelCheckpoint(Saver):
         for name in kwargs:
             hint = did_you_mean(name, ("filepath", "monitor", "save_best_only", "save_freq"))
             raise TypeError(f"ModelCheckpoint() got an unexpected argument {name!r}{hint}")
-        if save_weights_only and not self.filepath.endswith(".weights.h5"):
+        if save_weights_only and not self.filepath.endswith(_OLD):
             raise ValueError(
                 "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided "
                 "must end in `.weights.h5` (Keras weights format). Received: "
                 f"filepath={self.filepath}"
             )
-        if not save_weights_only and not self.filepath.endswith((".keras", ".h5")):
+        if not save_weights_only and not self.filepath.endswith((".keras", *_OLD)):
             raise ValueError(
                 "The filepath provided must end in `.keras` (Keras model format). Received: "
                 f"filepath={self.filepath}"

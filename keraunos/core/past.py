@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+import jax
+
 F = TypeVar("F", bound=Callable)
 
 
@@ -65,10 +67,29 @@ def takes_old_names(fn: F) -> F:
     return call  # type: ignore[return-value]
 
 
-class Logs(dict):
-    """A dict of numbers by name, which also knows names that they had."""
+def name_first(fn: F) -> F:
+    """Let `add_weight` take a name in first place, and what followed it."""
+    fn = takes_old_names(fn)
+    order = ("name", "shape", "dtype", "initializer", "regularizer", "trainable", "constraint")
 
-    _ALSO = {"lr": "learning_rate", "acc": "accuracy", "val_acc": "val_accuracy"}
+    @functools.wraps(fn)
+    def call(self, *args, **kwargs):
+        if args and isinstance(args[0], str):
+            args, kwargs = (), {**dict(zip(order, args)), **kwargs}
+        return fn(self, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+class Logs(dict):
+    """A dict by name, which also knows names that things had."""
+
+    _ALSO = {
+        "lr": "learning_rate",
+        "acc": "accuracy",
+        "val_acc": "val_accuracy",
+        "nb_epoch": "epochs",
+    }
 
     def __missing__(self, name: Any) -> Any:
         for old, now in self._ALSO.items():
@@ -76,3 +97,24 @@ class Logs(dict):
             if other in self:
                 return self[other]
         raise KeyError(name)
+
+
+jax.tree_util.register_pytree_node(  # as any dict
+    Logs,
+    lambda logs: ([logs[name] for name in sorted(logs)], sorted(logs)),
+    lambda names, values: Logs(zip(names, values)),
+)
+
+
+class Params(Logs):
+    """What a callback is told of a run; names of metrics when it asks for them."""
+
+    def __init__(self, params: dict[str, Any], model: Any):
+        super().__init__(params)
+        self._model = model
+
+    def __missing__(self, name: Any) -> Any:
+        if name != "metrics" or self._model is None:
+            return super().__missing__(name)
+        names = self._model.metrics_names
+        return [*names, *(f"val_{name}" for name in names)]

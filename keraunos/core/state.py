@@ -219,6 +219,8 @@ class Variable:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}{value}>"
 
     def _operate(self, name: str, *others):
+        if any(getattr(other, "__array_priority__", 0) == 100 for other in others):
+            return NotImplemented  # a symbolic tensor, which knows what to do
         return getattr(self.value, name)(
             *(other.value if isinstance(other, Variable) else other for other in others)
         )

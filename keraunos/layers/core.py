@@ -16,7 +16,7 @@ from keraunos.core.fields import Positive, fields, mapping, needs, option, optio
 from keraunos.core.graph import KerasTensor, abstract, symbolic_in
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
-from keraunos.layers.layer import Layer, plain_shape
+from keraunos.layers.layer import Layer, draws, plain_shape, rehearse
 from keraunos.layers.lora import Adapted, Rank
 from keraunos.layers.quantized import Config, Quantizable
 from keraunos.layers.spec import Constraint, Initializer, InputSpec, Regularizer
@@ -353,6 +353,8 @@ class Lambda(Layer):
     def compute_output_spec(self, inputs, *args, **kwargs):
         if self.output_shape is None:
             return abstract(self, inputs, *args, **kwargs)
+        if draws(self.function):
+            rehearse(self, inputs, *args, **kwargs)
         shape = jax.tree.map(plain_shape, inputs)
         dtype = symbolic_in(inputs)[0].dtype
         if callable(self.output_shape):

@@ -39,6 +39,7 @@ inner_activation: recurrent_activation
 inner_init: recurrent_initializer
 input: inputs
 l: l2 l1
+m: max_value
 length: size
 max_q_size: max_queue_size
 nb_classes: num_classes
@@ -75,6 +76,8 @@ _GONE = {
     "Nadam": "schedule_decay",
     "Conv2DTranspose": "output_shape",
     "Conv3DTranspose": "output_shape",
+    "add_loss": "inputs",
+    "add_weight": "partitioner use_resource synchronization getter collections",
     "compile": "class_mode sample_weight_mode target_tensors theano_mode options run_metadata "
     "distribute experimental_run_tf_function",
     "evaluate": "show_accuracy max_queue_size workers use_multiprocessing",

@@ -16,19 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos import ops, random
-from keraunos.backend import (
-    backend,
-    clear_session,
-    epsilon,
-    floatx,
-    get_uid,
-    image_data_format,
-    name_scope,
-    set_epsilon,
-    set_floatx,
-    set_image_data_format,
-)  # fmt: skip
 from keraunos.core import config, naming
+from keraunos.core.config import floatx, image_data_format, set_image_data_format
 from keraunos.core.graph import KerasTensor, Tensor, Tensors, op
 from keraunos.core.state import Variable
 from keraunos.layers.layer import running
@@ -104,11 +93,12 @@ def concatenate(tensors: Any, axis: int = -1) -> Any:
 def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Any:
     value = value.toarray() if hasattr(value, "toarray") else value
     name = name and name.replace("/", "_").replace(":", "_")
-    return Variable(value, dtype=dtype or floatx(), name=name, constraint=constraint)
+    dtype = jax.dtypes.canonicalize_dtype(dtype or floatx())  # 32 bits, where 64 are asked for
+    return Variable(value, dtype=dtype.name, name=name, constraint=constraint)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: Any = None) -> Any:
-    array = jnp.asarray(value, dtype or floatx())
+    array = jnp.asarray(value, jax.dtypes.canonicalize_dtype(dtype or floatx()))
     return array if shape is None else jnp.broadcast_to(array, tuple(shape))
 
 
@@ -654,32 +644,12 @@ get_variable_shape = int_shape
 globals()["slice"] = _slice
 
 
-def __getattr__(name: str) -> Any:
-    if name == "tensorflow_backend":  # it held itself
-        return _here
-    raise AttributeError(name)
+def _get_available_gpus() -> list[str]:
+    return [str(d) for d in jax.devices() if d.platform == "gpu"]
 
 
-class _Here:
-    """`K.tensorflow_backend`: the same functions, and who is there to compute."""
-
-    def __getattr__(self, name: str) -> Any:
-        return globals()[name] if name in globals() else _no(name)
-
-    @staticmethod
-    def _get_available_gpus() -> list[str]:
-        return [str(d) for d in jax.devices() if d.platform == "gpu"]
-
-
-def _no(name: str) -> Any:
-    raise AttributeError(f"module 'keras.backend' has no attribute {name!r}")
-
-
-_here = _Here()
 __all__ = [
-    "Update", "backend", "clear_session", "epsilon", "eval", "floatx", "function", "get_session",
-    "get_uid", "gradients", "image_data_format", "in_test_phase", "in_train_phase", "int_shape",
-    "learning_phase", "moving_average_update", "name_scope", "placeholder", "set_epsilon",
-    "set_floatx", "set_image_data_format", "set_learning_phase", "set_session", "update",
-    "update_add", "update_sub",
+    "Update", "eval", "function", "get_session", "gradients", "in_test_phase", "in_train_phase",
+    "int_shape", "learning_phase", "moving_average_update", "placeholder", "set_learning_phase",
+    "set_session", "update", "update_add", "update_sub",
 ]  # fmt: skip

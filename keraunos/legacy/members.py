@@ -5,7 +5,7 @@ Each class holds those of the class of that name, and of its subclasses.
 
 import itertools
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -244,16 +244,23 @@ class _Model:
     _make_train_function = _make_test_function = _make_predict_function
 
 
+class _Step(NamedTuple):
+    """What an update does that is a step of an optimizer."""
+
+    optimizer: Any
+    variables: list
+
+    def assign(self, gradients: list) -> None:
+        self.optimizer.apply(gradients, self.variables)
+
+
 class _Optimizer:
     decay = property(lambda self: self._decay)
     weights = _renamed("variables")
 
     def get_updates(self, loss, params):
         """What `K.function` is to do: one step down the gradients of a symbolic loss."""
-        return [Update(self, (list(params), gradients(loss, list(params))))]
-
-    def assign(self, pairs):
-        self.apply(pairs[1], pairs[0])
+        return [Update(_Step(self, list(params)), gradients(loss, list(params)))]
 
 
 def _held_out(history: Any) -> Any:

@@ -91,7 +91,7 @@ def named(path: str, name: str) -> Any:
     """What `name` was in the package at `path`, or None."""
     if now := NAMES.get(path, {}).get(name):
         return _attribute(*now.rpartition(".")[::2]) if "." in now else _import(now)
-    if path not in ROOMS or name.startswith("_"):
+    if path not in ROOMS or name.startswith("__"):
         return None
     room = _import(f"legacy.{ROOMS[path]}")
     found = getattr(room, name, None)
@@ -133,6 +133,7 @@ def _names(package: str) -> Iterable[str]:
 
 def _missing(module: str, name: str, homes: tuple[str, ...], frame) -> Exception:
     """What to raise for a name that is not there: it says where it is, or what is near."""
+    homes = tuple(home for home in homes if not home.startswith("legacy."))
     where = f"cannot import name {name!r} from {module!r}"
     in_import = importing(frame)
     text = [where if in_import else f"module {module!r} has no attribute {name!r}"]

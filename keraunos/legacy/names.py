@@ -28,7 +28,7 @@ _MOVED = {
         utils.all_utils utils.control_flow_util utils.conv_utils utils.data_utils
         utils.dataset_utils utils.generic_utils utils.image_dataset utils.image_utils
         utils.io_utils utils.layer_utils utils.losses_utils utils.metrics_utils utils.mode_keys
-        utils.model_visualization utils.multi_gpu_utils utils.np_utils utils.object_identity
+        utils.model_visualization utils.multi_gpu_utils utils.object_identity
         utils.test_utils utils.text_dataset utils.tf_utils utils.timeseries_dataset
         utils.training_utils utils.vis_utils utils.visualize_util""",
     "optimizers optimizers.schedules": """
@@ -54,6 +54,7 @@ _MOVED = {
     "callbacks": "callbacks.callbacks callbacks.tensorboard_v1 callbacks_v1",
     "callbacks optimizers optimizers.schedules layers": "experimental",
     "legacy.initializations initializers": "initializations",
+    "legacy.utils utils": "utils.np_utils",
     "legacy.sklearn": "wrappers.scikit_learn",
     "initializers": """
         initializers.initializers initializers.initializers_v1
@@ -115,7 +116,6 @@ def _short(package: str) -> dict[str, str]:
 NAMES: dict[str, dict[str, str]] = {
     "": {
         "objectives": "losses",
-        "initializations": "initializers",
     },
     "layers": {
         "AbstractRNNCell": "layers.Layer",

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from keraunos import utils
 from keraunos.core import registry
 from keraunos.data.threads import in_order
 from keraunos.legacy.arguments import of_function
 from keraunos.legacy.note import note
 from keraunos.models import model_from_json
+from keraunos.models.drawing import plot_model as plot
+from keraunos.utils import arrays
 
-to_categorical = of_function(utils.to_categorical)
-plot = utils.plot_model
+to_categorical = of_function(arrays.to_categorical)
 
 
 class HDF5Matrix:
@@ -198,3 +198,6 @@ def conv_output_length(
 
 def normalize_tuple(value: Any, n: int, name: str) -> tuple[int, ...]:
     return (value,) * n if isinstance(value, int) else tuple(value)
+
+
+__all__ = ["plot", "to_categorical"]

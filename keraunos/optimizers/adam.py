@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.fields import Fraction, fields, needs
+from keraunos.core.fields import Epsilon, Fraction, fields, needs
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.optimizers.optimizer import Optimizer
@@ -37,7 +37,7 @@ class Adam(Optimizer):
     learning_rate: Any = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
     amsgrad: bool = False
 
     @property
@@ -80,7 +80,7 @@ class Adamax(Optimizer):
     learning_rate: Any = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
 
     slots = (("momentum", "norm"),)
 
@@ -99,7 +99,7 @@ class Nadam(Optimizer):
     learning_rate: Any = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
 
     slots = (("momentum", "velocity"),)
 
@@ -139,7 +139,7 @@ class Lamb(Optimizer):
     learning_rate: Any = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
 
     slots = (("momentum", "velocity"),)
     reads_value = True

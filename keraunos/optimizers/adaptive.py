@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.fields import Fraction, fields, needs
+from keraunos.core.fields import Epsilon, Fraction, fields, needs
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.optimizers.optimizer import Optimizer
@@ -27,7 +27,7 @@ class Adagrad(Optimizer):
 
     learning_rate: Any = 0.001
     initial_accumulator_value: NotNegative = 0.1
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
 
     slots = ("accumulator",)
 
@@ -53,7 +53,7 @@ class RMSprop(Optimizer):
     learning_rate: Any = 0.001
     rho: Fraction = 0.9
     momentum: Fraction = 0.0
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
     centered: bool = False
 
     @property
@@ -82,7 +82,7 @@ class Adadelta(Optimizer):
 
     learning_rate: Any = 0.001
     rho: Fraction = 0.95
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
 
     slots = (("accumulated_grad", "accumulated_delta_var"),)
 

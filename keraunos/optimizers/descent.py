@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core.fields import Fraction, fields, listed, needs, optional
+from keraunos.core.fields import Epsilon, Fraction, fields, listed, needs, optional
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.optimizers.adam import bias, means
@@ -88,7 +88,7 @@ class Muon(Optimizer):
     adam_beta_1: Fraction = 0.9
     adam_beta_2: Fraction = 0.999
     adam_weight_decay: float | None = 0.004
-    epsilon: float = 1e-7
+    epsilon: Epsilon = 1e-7
     weight_decay: float | None = 0.004
     clipnorm: float | None = None
     clipvalue: float | None = None

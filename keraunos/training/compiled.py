@@ -218,6 +218,14 @@ class CompiledMetrics(Metric):
         return [metric for *_, metric in self._rows]
 
     @property
+    def names(self) -> list[str]:
+        """What the metrics are called in logs; before they are built, as they were asked for."""
+        if self.built:
+            return [key for key, *_ in self._rows]
+        asked = [m for part in self._wanted for m in (part if isinstance(part, list) else [])]
+        return [m if isinstance(m, str) else _name_of(m) for m in asked if not _several(m)]
+
+    @property
     def variables(self) -> list:
         return [variable for metric in self.metrics for variable in metric.variables]
 
@@ -285,6 +293,10 @@ class CompiledMetrics(Metric):
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError("The metrics of a model are saved with `get_compile_config`.")
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, (list, tuple, dict)) or value is None
 
 
 def _again(identifier: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from keraunos.core.graph import feeding, known
 from keraunos.core.state import StatelessScope, Variable, pure
 from keraunos.training.compiling import Compiling
 
@@ -25,7 +26,7 @@ class Steps(Compiling):
     ) -> Any:
         """The scalar to minimize: the compiled loss, and the losses that layers add."""
         compiled = self._needs_compile("compute_loss")
-        parts = [jnp.sum(loss) for loss in self.losses]
+        parts = [jnp.sum(known(loss)) for loss in self.losses]
         if compiled.loss is not None:
             if y is None:
                 raise ValueError(
@@ -106,10 +107,11 @@ class Steps(Compiling):
 
         def forward():
             y_pred = self._call(x, training)
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training)
-            tracker = self._needs_compile("train_step").tracker
-            tracker.update_state(loss, sample_weight=jax.tree.leaves(x)[0].shape[0])
-            return loss, self.compute_metrics(x, y, y_pred, sample_weight)
+            with feeding(lambda: self._fed(x)):
+                loss = self.compute_loss(x, y, y_pred, sample_weight, training)
+                tracker = self._needs_compile("train_step").tracker
+                tracker.update_state(loss, sample_weight=jax.tree.leaves(x)[0].shape[0])
+                return loss, self.compute_metrics(x, y, y_pred, sample_weight)
 
         groups = self.trainable_variables, self.non_trainable_variables, self.metrics_variables
         return pure(forward, *groups)(values)
@@ -144,6 +146,10 @@ class Steps(Compiling):
         (loss, y_pred), (_, frozen, meters) = pure(forward, *groups)(values)
         with StatelessScope(zip(optimizer.variables, optimizer_variables or ())):
             return optimizer.scale_loss(loss), (loss, y_pred, frozen, meters)
+
+    def _fed(self, x) -> tuple[list, list]:
+        """The symbolic inputs of the model, if it has some, and their values."""
+        return [], []
 
     def _call(self, x, training: bool):
         return self(x, training=training) if "training" in self._takes else self(x)

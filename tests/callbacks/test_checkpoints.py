@@ -61,7 +61,7 @@ CASES = [
     ("m.keras", {"save_freq": 5, "batches": 3}),
     ("m.keras", {"save_freq": "batch"}),
     ("{nope}.keras", {}),
-    ("m.h5", {"save_weights_only": True}),
+    ("m.npz", {"save_weights_only": True}),
     ("m", {}),
     ("m", {"save_weights_only": True}),
 ]
