@@ -23,7 +23,6 @@ its arguments, its config, and its round trip through a saved file. The rules:
 A class that writes its own `__init__`, as users' classes do, works as in any Python.
 '''
 
-import difflib
 import functools
 import inspect
 import os
@@ -34,7 +33,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_a
 
 import numpy as np
 
-from keraunos.core import config as settings, registry
+from keraunos.core import config as settings, past, registry
+from keraunos.core.errors import did_you_mean as did_you_mean, door
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable)
@@ -102,6 +102,7 @@ def declare(cls: C, declared: Iterable[Field], base_init: Callable) -> C:
         if not hasattr(cls, name):
             setattr(cls, name, field)
 
+    @door
     def __init__(self, *args, **kwargs):
         values, extra = _bind(type(self), signature, args, kwargs)
         mine = {name: values.pop(name) for name in own if name not in base}
@@ -138,8 +139,10 @@ def checked(init: F) -> F:
     places = {name: i for i, name in enumerate(inspect.signature(init).parameters)}
     checks = {name: found[0] for name in places if (found := converters(hints.get(name)))}
 
+    @door
     @functools.wraps(init)
     def wrapped(self, *args, **kwargs):
+        args, kwargs = past.arguments(type(self), places, args, kwargs)
         for name, value in kwargs.items():
             if name in checks:
                 checks[name](value, name, self)
@@ -173,6 +176,7 @@ def _merge(own: dict[str, Field], base: Mapping[str, inspect.Parameter]) -> insp
 
 def _bind(cls: type, signature: inspect.Signature, args, kwargs) -> tuple[dict, dict]:
     """The arguments of a call of `cls` by name, defaults included, and the unknown ones."""
+    args, kwargs = past.arguments(cls, signature.parameters, args, kwargs)
     try:
         given = signature.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -189,12 +193,6 @@ def _meant(signature: inspect.Signature, kwargs: Iterable[str]) -> str:
         if name not in signature.parameters:
             return did_you_mean(name, signature.parameters)
     return ""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence that names the closest of `known`, or nothing."""
-    close = difflib.get_close_matches(name, [k for k in known if k not in ("self", "kwargs")], 1)
-    return f". Did you mean `{close[0]}`?" if close else ""
 
 
 class Configurable:
@@ -312,6 +310,10 @@ def path(value, name, owner):
     return os.fspath(value)
 
 
+def _epsilon(value, name, owner):
+    return settings.epsilon() if value is None else number(value, name, owner)
+
+
 def positive(value, name, owner):
     """The converter for sizes and counts: an integer above 0."""
     integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -349,6 +351,7 @@ Listed = Annotated[Any, listed]
 Path = Annotated[Any, path]
 Positive = Annotated[int, positive]
 OptionalPositive = Annotated[int | None, optional(positive)]
+Epsilon = Annotated[float, _epsilon]  # None, as in Keras 2, for `epsilon()`
 Fraction = Annotated[float, fraction]
 PerAxis = Annotated[Any, per_axis]
 DataFormat = Annotated[str | None, via(settings.standardize_data_format)]

@@ -5,16 +5,18 @@ and dtype of the result, and a `Node` remembers the call. A `Function` is the pa
 the graph between some inputs and some outputs, run again on real arrays.
 """
 
+import contextlib
+import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import errors, masks, naming, tree
+from keraunos.core import errors, masks, naming, past, tree
 from keraunos.core.facts import Fact
 from keraunos.core.fields import Configurable
 from keraunos.core.state import StatelessScope, Variable, current_scope
@@ -72,18 +74,22 @@ class KerasTensor:
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
+    @errors.door
     def __len__(self) -> int:
         raise TypeError("A KerasTensor has no length; use `keras.ops.shape(x)[0]`.")
 
+    @errors.door
     def __iter__(self):
         raise TypeError("A KerasTensor cannot be iterated over; use `keras.ops.unstack(x)`.")
 
+    @errors.door
     def __bool__(self) -> bool:
         raise TypeError(
             "A KerasTensor has no truth value: it stands for a value that is not known yet. "
             "Use `keras.ops.where` or `keras.ops.cond` instead of a Python `if`."
         )
 
+    @errors.door
     def __array__(self, *args, **kwargs):
         raise ValueError(
             f"{self!r} stands for a value that is not known yet; NumPy and JAX functions cannot "
@@ -91,8 +97,14 @@ class KerasTensor:
             "into the `call` of a layer."
         )
 
-    __jax_array__ = __array__
+    def __jax_array__(self):
+        value = known(self)  # within a step, what it is there
+        return self.__array__() if value is self else value
+
     __array_priority__ = 100
+
+    if not TYPE_CHECKING:
+        __getattr__ = past.member
 
 
 class Node:
@@ -217,6 +229,7 @@ def op(fn: F) -> F:
     cut = next((i for i, p in enumerate(parameters) if p is rest), len(order))
     all_rest = rest is not None and rest.annotation is Tensor
 
+    @errors.door
     @functools.wraps(fn)
     def call(*args, **kwargs):
         named = dict(zip(order, args[:cut]))
@@ -426,6 +439,28 @@ class Function(Operation):
             result = call(target, *args, **kwargs) if call else target(*args, **kwargs)
             known |= {id(t): x for t, x in zip(node.outputs, jax.tree.leaves(result), strict=True)}
         return jax.tree.map(fill, self._outputs_struct)
+
+
+_fed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("fed", default=None)
+
+
+@contextlib.contextmanager
+def feeding(inputs: Callable) -> Iterator[None]:
+    """Within it, `known` computes symbolic tensors from what `inputs()` says: `(symbols, values)`."""
+    token = _fed.set(inputs)
+    try:
+        yield
+    finally:
+        _fed.reset(token)
+
+
+def known(value: Any) -> Any:
+    """`value`; if it is symbolic, what it is for the inputs of the step that runs."""
+    fed = _fed.get()
+    if fed is None or not isinstance(value, KerasTensor):
+        return value
+    symbols, values = fed()
+    return Function(symbols, value).run(values)
 
 
 def _sorted_nodes(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Iterator[Node]:

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keraunos import constraints, initializers, regularizers
-from keraunos.core import dtypes, state
+from keraunos.core import dtypes, errors, past, state
+from keraunos.core.graph import is_symbolic
 from keraunos.core.state import Stateful, Variable
 
 
@@ -20,6 +21,7 @@ class Holder(Stateful):
     _trainable: bool
     _made: list[Variable]
     _losses: list
+    _symbolic_losses: list = []  # noqa: RUF012
 
     @property
     def _who(self) -> str:
@@ -28,6 +30,8 @@ class Holder(Stateful):
 
     # Variables ---------------------------------------------------------------------------
 
+    @errors.door
+    @past.name_first
     def add_weight(
         self,
         shape: Any = None,
@@ -47,9 +51,6 @@ class Holder(Stateful):
             initializer: "glorot_uniform" for floats, "zeros" for other dtypes by default.
             dtype: The layer's `variable_dtype` by default.
         """
-        if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
-            shape, name = (None if isinstance(initializer, str) else initializer), shape
-            initializer = None
         dtype = dtypes.standardize_dtype(dtype or self.variable_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float_dtype(dtype) else "zeros"
@@ -117,10 +118,25 @@ class Holder(Stateful):
     def trainable_weights(self) -> list[Variable]:
         return [v for v in self.weights if v.trainable] if self._trainable else []
 
+    @trainable_weights.setter
+    def trainable_weights(self, variables) -> None:
+        self._own(variables, True)
+
     @property
     def non_trainable_weights(self) -> list[Variable]:
         trained = set(map(id, self.trainable_weights))
         return [v for v in self.weights if id(v) not in trained]
+
+    @non_trainable_weights.setter
+    def non_trainable_weights(self, variables) -> None:
+        self._own(variables, False)
+
+    def _own(self, variables, trainable: bool) -> None:
+        """Have variables that were not made by `add_weight`, as layers of Keras 1 do."""
+        known = set(map(id, self._made))
+        self._made += [v for v in variables if id(v) not in known]
+        for variable in variables:
+            variable.made_trainable, variable.trainable = trainable, trainable and self._trainable
 
     @property
     def metrics(self) -> list:
@@ -149,6 +165,7 @@ class Holder(Stateful):
         """The values of `weights`, as copies."""
         return [variable.numpy() for variable in self.weights]
 
+    @errors.door
     def set_weights(self, weights) -> None:
         """Put arrays, in the order and shapes of `get_weights`, into the variables."""
         weights, variables = list(weights), self.weights
@@ -201,10 +218,13 @@ class Holder(Stateful):
 
     # Losses ------------------------------------------------------------------------------
 
+    @past.takes_old_names
     def add_loss(self, loss) -> None:
         """Add a scalar, or a list of them, to what training minimizes."""
         for item in loss if isinstance(loss, (list, tuple)) else [loss]:
-            if scope := state.current_scope():
+            if is_symbolic(item):  # of a graph: what it is in a step depends on the inputs there
+                self._symbolic_losses = [*self._symbolic_losses, item]
+            elif scope := state.current_scope():
                 scope.add_loss(item, owner=self)
             else:
                 self._losses.append(item)
@@ -218,6 +238,7 @@ class Holder(Stateful):
             added = [loss for owner, loss in scope.collected if id(owner) in owners]
         else:
             added = [loss for layer in layers for loss in layer._losses]
+        added += [loss for layer in layers for loss in layer._symbolic_losses]
         return added + [v.regularizer(v) for v in self.trainable_weights if v.regularizer]
 
     def _clear_losses(self) -> None:

@@ -12,13 +12,13 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import dtypes, errors, masks, naming, registry, remat, state, tree
+from keraunos.core import dtypes, errors, masks, naming, past, registry, remat, state, tree
 from keraunos.core.fields import Configurable, Field, checked, did_you_mean, needs, via
 from keraunos.core.graph import KerasTensor, Operation, abstract, symbolic_in
 from keraunos.core.state import StatelessScope, Variable
@@ -29,7 +29,8 @@ _PENALTY = Field(
     "activity_regularizer", None, via(functools.partial(registry.find, "regularizers"))
 )
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
-_depth: contextvars.ContextVar[int] = contextvars.ContextVar("depth", default=0)
+_running: contextvars.ContextVar["Layer | None"] = contextvars.ContextVar("running", default=None)
+_so_far: contextvars.ContextVar[list | None] = contextvars.ContextVar("so_far", default=None)
 
 
 @registry.export("Layer")
@@ -64,7 +65,7 @@ class Layer(Options, Operation, Holder):
         layer = super().__new__(cls)
         layer._made, layer._losses, layer._building = [], [], False  # order of vars: made first
         layer._given = (args, kwargs)
-        layer.made_at = errors.users_line()
+        layer.made_at, layer._made_in = errors.users_line(), id(_so_far.get())
         layer._remat = remat.current()
         return layer
 
@@ -104,6 +105,8 @@ class Layer(Options, Operation, Holder):
         cls._takes = frozenset(inspect.signature(cls.call).parameters)
         if "build" in vars(cls):
             cls.build = _building(cls.build)  # type: ignore[method-assign]
+        if "__call__" in vars(cls):
+            cls.__call__ = errors.door(cls.__call__)  # type: ignore[method-assign]
 
     # What a layer does -------------------------------------------------------------------
 
@@ -116,6 +119,7 @@ class Layer(Options, Operation, Holder):
         """The mask of the output; that of the input, unless a layer says otherwise."""
         return previous_mask
 
+    @errors.door
     def __call__(self, *args, **kwargs):
         if "built" not in vars(self):
             raise RuntimeError(
@@ -125,8 +129,8 @@ class Layer(Options, Operation, Holder):
         args, kwargs = self._cast((args, kwargs))
         given = self._named(args, kwargs)
         inputs = next(iter(given.values()), None)
-        self._check(inputs)
         with self._explaining(given):
+            self._check(inputs)
             self._ensure_built(given)
             if symbolic_in((args, kwargs)):
                 return self.symbolic_call(*args, **kwargs)
@@ -142,12 +146,13 @@ class Layer(Options, Operation, Holder):
                 kwargs["training"] = training
         elif "kwargs" not in self._takes:
             kwargs.pop("training", None)
-        if not _depth.get() and state.current_scope() is None:
+        if _running.get() is None and state.current_scope() is None:
             self._clear_losses()
-        previous = jax.tree.map(masks.get_mask, inputs)
+        previous, so_far = jax.tree.map(masks.get_mask, inputs), _so_far.get()
         with (
             _set(_training, training),
-            _set(_depth, _depth.get() + 1),
+            _set(_running, self),
+            _set(_so_far, []),
             naming.name_scope(self.name),
             state.autocast(self._cast_dtype),
         ):
@@ -157,6 +162,8 @@ class Layer(Options, Operation, Holder):
             if self.activity_regularizer is not None:
                 for output in jax.tree.leaves(outputs):
                     self.add_loss(self.activity_regularizer(output) / output.shape[0])
+        if so_far is not None and hasattr(outputs, "shape"):
+            so_far.append((self.name, outputs.shape))
         return outputs
 
     def rematerialized_call(self, layer_call: Callable, *args, **kwargs) -> Callable:
@@ -171,7 +178,8 @@ class Layer(Options, Operation, Holder):
             bound = signature.bind(None, *args, **kwargs)
         except TypeError as error:
             if "training" not in kwargs or "training" in self._takes:
-                raise TypeError(f"{type(self).__name__}.call() {error}") from None
+                hint = errors.misspelt(kwargs, signature.parameters)
+                raise TypeError(f"{type(self).__name__}.call() {error}{hint}") from None
             kwargs = {name: value for name, value in kwargs.items() if name != "training"}
             bound = signature.bind(None, *args, **kwargs)
         return dict(list(bound.arguments.items())[1:])
@@ -196,26 +204,58 @@ class Layer(Options, Operation, Holder):
                 continue
             shape = plain_shape(value)
             if objection := spec.objection(shape):
-                raise ValueError(f"{self._who} expects {objection}, got an input of shape {shape}.")
+                raise ValueError(
+                    f"{self._who} expects {objection}, got an input of shape {shape}."
+                    + self._way_out(spec, value, shape)
+                )
+
+    def _way_out(self, spec: InputSpec, value: Any, shape: tuple) -> str:
+        """What to do about an input that is not as expected; with a space before it."""
+        least, most = spec.ndim or spec.min_ndim or 0, spec.ndim or spec.max_ndim or len(shape)
+        before = value.node and value.node.operation if isinstance(value, KerasTensor) else None
+        if len(shape) == least - 1:
+            if getattr(before, "return_sequences", True) is False:
+                return f" Give '{before.name}' `return_sequences=True`, so that it hands on all steps."
+            return (
+                " If there is one number (channel, feature) at each place, add the axis: "
+                "`keras.ops.expand_dims(x, -1)`, or `x[..., None]` of an array."
+            )
+        if len(shape) > most:
+            return (
+                " Take an axis away, by `Flatten`, a global pooling layer or, after a recurrent "
+                "layer, `return_sequences=False`."
+            )
+        if self.built and least <= len(shape) <= most:
+            return " It was built for that; make a new layer for another size."
+        return ""
 
     @property
     def _who(self) -> str:
         where = f", made at {self.made_at}" if self.made_at else ""
-        return f"{type(self).__name__} layer '{self.name}'{where},"
+        scope = naming.path("")[:-1]
+        path = scope if scope.split("/")[-1] == self.name else naming.path(self.name)
+        return f"{type(self).__name__} layer '{path}'{where},"
 
     @contextlib.contextmanager
     def _explaining(self, given) -> Iterator[None]:
-        """Say of an error which layer it came from, and what that was called with."""
+        """Say of an error which layer it came from, what that was called with, and what came before.
+
+        Of layers within layers the innermost says the first two, and each what it knows.
+        """
         try:
             yield
         except Exception as error:
-            shapes = ", ".join(
-                f"{name}: {_shape_text(value)}"
-                for name, value in given.items()
-                if jax.tree.leaves(value)
-                and all(hasattr(x, "shape") for x in jax.tree.leaves(value))
-            )
-            error.add_note(f"In {self._who} called with {shapes}.")
+            said = vars(error)
+            if isinstance(error, AttributeError) and isinstance(error.obj, Layer):
+                error.args = (f"{error}{_unmade(error.obj, error.name)}",)
+            if "_called" not in said:
+                said["_called"] = True
+                who = "It was" if self._who in str(error) else f"In {self._who}"
+                error.add_note(f"{who} called with {errors.shapes(given)}.")
+            trail = _trail(given)
+            if trail and "_trail" not in said:
+                said["_trail"] = True
+                error.add_note(f"What came before it: {trail}.")
             raise
 
     # Building ----------------------------------------------------------------------------
@@ -303,6 +343,8 @@ class Layer(Options, Operation, Holder):
         """Shapes and dtypes of the outputs: what `call` does to those of the inputs."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return abstract(self, *args, **kwargs)
+        if draws(type(self).call):
+            rehearse(self, *args, **kwargs)
         given = self._named(args, kwargs)
         names = list(inspect.signature(self.compute_output_shape).parameters)
         shapes = {
@@ -496,6 +538,9 @@ class Layer(Options, Operation, Holder):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={getattr(self, 'built', False)}>"
 
+    if not TYPE_CHECKING:
+        __getattr__ = past.member
+
 
 # Pieces of the above ------------------------------------------------------------------------
 
@@ -511,6 +556,30 @@ def _building(build: Callable) -> Callable:
             return build(self, *args, **kwargs)
 
     return wrapped
+
+
+def running() -> tuple[Layer | None, bool | None]:
+    """The innermost layer whose `call` is running, and the training flag there."""
+    return _running.get(), _training.get()
+
+
+def draws(fn: Callable) -> bool:
+    """Whether a function names one that draws at random."""
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    return any("random" in name or "dropout" in name for name in getattr(code, "co_names", ()))
+
+
+def rehearse(layer: Layer, *args, **kwargs) -> None:
+    """Trace a layer whose output shape is known without, so that it makes its seeds now."""
+    with contextlib.suppress(Exception):
+        abstract(layer, *args, **kwargs)
+
+
+@contextlib.contextmanager
+def training_is(flag: bool | None) -> Iterator[None]:
+    """Within it, layers that are called run with this training flag."""
+    with _set(_training, flag):
+        yield
 
 
 @functools.cache
@@ -548,11 +617,31 @@ def _converted(value, to: str | None):
 
 def plain_shape(value) -> tuple[int | None, ...]:
     """The shape of a tensor, with None for sizes that are not known."""
-    return tuple(int(n) if isinstance(n, (int, np.integer)) else None for n in value.shape)
+    return _known(value.shape)
 
 
-def _shape_text(value) -> str:
-    return str(jax.tree.map(lambda x: f"{plain_shape(x)} {x.dtype}", value)).replace("'", "")
+def _known(shape) -> tuple[int | None, ...]:
+    return tuple(int(n) if isinstance(n, (int, np.integer)) else None for n in shape)
+
+
+def _trail(given: dict[str, Any]) -> str:
+    """The operations that led to the arguments of a call, and the shapes they gave."""
+    steps = [f"{name} {_known(shape)}" for name, shape in (_so_far.get() or ())[-4:]]
+    symbols = symbolic_in(given)
+    while symbols and symbols[0].node and len(steps) < 4:
+        steps.insert(0, f"{symbols[0].node.operation.name} {symbols[0].shape}")
+        symbols = symbols[0].node.inputs
+    return " > ".join(steps)
+
+
+def _unmade(layer: "Layer", name: str) -> str:
+    """What to do about an attribute that a layer lacks."""
+    if hint := did_you_mean(name, vars(layer)):
+        return hint
+    return (
+        f". Make it in `build(self, input_shape)`, as `self.{name} = self.add_weight(...)`, or in "
+        f"`__init__`"
+    )
 
 
 def _batch_input_shape(given: dict[str, Any]) -> tuple | None:

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keraunos.core import config, dtypes, masks, naming, registry
+from keraunos.core import config, dtypes, errors, masks, naming, registry
 from keraunos.core.facts import Fact
 from keraunos.core.fields import (
     Configurable,
@@ -30,7 +30,7 @@ from keraunos.core.fields import (
     fields,
     option,
 )
-from keraunos.core.graph import tensor
+from keraunos.core.graph import known, tensor
 from keraunos.core.registry import export
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -91,12 +91,13 @@ class Loss(Configurable):
         """A number for each sample; `y_true` and `y_pred` may be nested structures."""
         raise NotImplementedError(f"{type(self).__name__} must define `call(y_true, y_pred)`.")
 
+    @errors.door
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = numbers_to_arrays(y_true), numbers_to_arrays(y_pred)
         found: list[Any] = [masks.get_mask(leaf) for leaf in jax.tree.leaves(y_pred)]
         y_true = jax.tree.map(functools.partial(as_target, dtype=self.dtype), y_true)
         y_pred = jax.tree.map(lambda leaf: jnp.asarray(tensor(leaf), self.dtype), y_pred)
-        losses = self.call(y_true, y_pred)
+        losses = known(self.call(y_true, y_pred))
         found = [m for m in (*found, masks.get_mask(losses)) if m is not None]
         mask = functools.reduce(jnp.logical_and, found) if found else None
         return reduce(jnp.asarray(losses), sample_weight, mask, self.reduction, self.dtype)

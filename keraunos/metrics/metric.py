@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 import keraunos.initializers  # noqa: F401  so that their names are known
-from keraunos.core import config, dtypes, masks, naming, registry
+from keraunos.core import config, dtypes, errors, masks, naming, registry
 from keraunos.core.facts import Fact
 from keraunos.core.fields import Configurable, checked, fields, option, owned
 from keraunos.core.graph import tensor
@@ -111,6 +111,7 @@ class Metric(Stateful, Configurable):
         for variable in self.variables:
             variable.assign(jnp.zeros(variable.shape, variable.dtype))
 
+    @errors.door
     def __call__(self, *args, **kwargs) -> Any:
         self.update_state(*args, **kwargs)
         return self.result()

@@ -9,7 +9,7 @@ import jax
 from jax.core import Tracer
 
 from keraunos import saving
-from keraunos.core import masks, naming, registry, tree
+from keraunos.core import errors, masks, naming, past, registry, tree
 from keraunos.core.graph import KerasTensor
 from keraunos.data.arrays import Arrays
 from keraunos.data.source import Stream, as_arrays
@@ -42,10 +42,12 @@ class Model(Trainer):
     _graph: Graph | None = None
 
     def __new__(cls, *args, **kwargs):
-        graph = args or "inputs" in kwargs or "outputs" in kwargs
+        graph = args or kwargs.keys() & {"inputs", "outputs", "input", "output"}
         return super().__new__(Functional if cls is Model and graph else cls, *args, **kwargs)  # type: ignore
 
+    @errors.door
     def __init__(self, *args: Any, **kwargs: Any):
+        args, kwargs = past.arguments(type(self), _GRAPH, args, kwargs)
         given = dict(zip(("inputs", "outputs", "name"), args))
         given |= {name: kwargs.pop(name) for name in ("inputs", "outputs") if name in kwargs}
         if "name" in given:
@@ -88,6 +90,11 @@ class Model(Trainer):
                 inputs = self._hosted.prepare(as_arrays(inputs))
             args = (inputs, *args[1:])
         return super().__call__(*args, **kwargs)
+
+    def _fed(self, x):
+        if self._graph is None or isinstance(x, Ready):
+            return [], []
+        return self._graph._inputs, jax.tree.leaves(self._graph.fitted(self._graph.arranged(x)))
 
     def compute_output_spec(self, *args, **kwargs):
         if self._graph is not None and self._hosted:
@@ -193,6 +200,7 @@ class Model(Trainer):
             "`Model.layers` is reserved; use another name for an attribute that holds layers."
         )
 
+    @errors.door
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or at this place in `layers`."""
         if (name is None) == (index is None):
@@ -252,6 +260,7 @@ class Model(Trainer):
             )
         return self._graph
 
+    @errors.door
     def build(self, input_shape: Any = None) -> None:
         """Make the variables, for inputs of these shapes: of a list or dict of them, if several."""
         if self._graph is not None:
@@ -290,6 +299,7 @@ class Model(Trainer):
             layer_range=layer_range,
         )
 
+    @errors.door
     def quantize(
         self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
     ) -> None:
@@ -317,12 +327,14 @@ class Model(Trainer):
 
     # Files --------------------------------------------------------------------------------------
 
+    @errors.door
     def save(
         self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
     ) -> None:
         """Write the model to a `.keras` file: layers, weights, and what `compile` was told."""
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
+    @errors.door
     def save_weights(
         self,
         filepath: Any,
@@ -335,10 +347,12 @@ class Model(Trainer):
             self, filepath, overwrite=overwrite, max_shard_size=max_shard_size, **kwargs
         )
 
+    @errors.door
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read weights that `save_weights`, or `save`, wrote."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
+    @errors.door
     def export(
         self,
         filepath: Any,
@@ -385,8 +399,13 @@ class Model(Trainer):
 class Functional(Model):
     """The model between the inputs and outputs of a graph."""
 
+    @errors.door
+    @past.takes_old_names
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any):
         super().__init__(inputs, outputs, name=name, **kwargs)
+
+
+_GRAPH = ("inputs", "outputs", "name", "trainable", "dtype")  # what a model of a graph takes
 
 
 def _shapes(structure: Any) -> Any:
@@ -413,14 +432,16 @@ def _is_arrays(x: Any) -> bool:
 
 def model_from_json(json_string: str, custom_objects: Mapping | None = None) -> Any:
     """The model that `to_json` described, with new weights."""
-    return registry.deserialize(json.loads(json_string), custom_objects, kind="models")
+    return registry.deserialize(saving.configs.parsed(json_string), custom_objects, kind="models")
 
 
+@errors.door
 def load_model(filepath: Any, *args: Any, **kwargs: Any) -> Any:
     """Read what `save` wrote."""
     return saving.load_model(filepath, *args, **kwargs)
 
 
+@errors.door
 def save_model(
     model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
 ) -> None:

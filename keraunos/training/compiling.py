@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from keraunos import optimizers
-from keraunos.core import registry
+from keraunos.core import errors, past, registry
 from keraunos.layers.layer import Layer
 from keraunos.metrics import Mean, Metric
 from keraunos.optimizers import Optimizer
@@ -21,6 +21,7 @@ class Compiled:
     metrics: CompiledMetrics | None
     tracker: Mean
     config: dict[str, Any]
+    outputs: Any = None  # as symbolic tensors, once they are known
     run_eagerly: bool = False
     steps_per_execution: int | None = None
     programs: dict[tuple, Program] = dataclasses.field(default_factory=dict)
@@ -41,6 +42,8 @@ class Compiling(Layer):
     _compiled: Compiled | None = None
     _predictors: dict[tuple, Program]
 
+    @errors.door
+    @past.takes_old_names
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -151,7 +154,9 @@ class Compiling(Layer):
 
     @property
     def metrics_names(self) -> list[str]:
-        return [metric.name for metric in self.metrics]
+        """Of what `evaluate` returns, in its order."""
+        names = lambda m: m.names if isinstance(m, CompiledMetrics) else [m.name]
+        return [name for metric in self.metrics for name in names(metric)]
 
     def reset_metrics(self) -> None:
         """Start all metrics again."""

@@ -14,12 +14,12 @@ import numpy as np
 
 from keraunos import random as random_module
 from keraunos.callbacks import CallbackList
-from keraunos.core import placement, state
+from keraunos.core import errors, past, placement, state
 from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import Variable, keep_what_others_hold, pure
 from keraunos.data import columns, source, split_off
 from keraunos.optimizers import Optimizer
-from keraunos.training import state_tree as states
+from keraunos.training import checks, state_tree as states
 from keraunos.training.fitting import Fit, run_to_keep
 from keraunos.training.program import Pacer, Program
 from keraunos.training.steps import Steps, unpack
@@ -34,6 +34,8 @@ class Trainer(Steps):
 
     # Loops -------------------------------------------------------------------------------------
 
+    @errors.door
+    @past.takes_old_names
     def fit(
         self,
         x: Any = None,
@@ -54,6 +56,7 @@ class Trainer(Steps):
         validation_freq: Any = 1,
         *,
         resume: Any = None,
+        check_data: bool = True,
     ) -> Any:
         """Train for some epochs; returns the `History` of the logs.
 
@@ -72,11 +75,14 @@ class Trainer(Steps):
             validation_freq: Validate every so many epochs, or after those in a list.
             resume: A folder that keeps the run. The same call, in a process started anew, goes on
                 where the last one ended, and ends as if there had been only one.
+            check_data: Look for mistakes in the data before the first step, in one pass.
         """
         self._needs_compile("fit")
         run = run_to_keep(resume, callbacks)
         self._check_counts(batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         x, y, sample_weight = self._columns(x, y, sample_weight)
+        if check_data:
+            checks.arguments(self, x, y, validation_data, class_weight)
         if validation_split and validation_data is None:
             kept, held = split_off(validation_split, x, y, sample_weight)
             (x, y, sample_weight), validation_data = kept, held
@@ -101,6 +107,10 @@ class Trainer(Steps):
                 each.keeps_place = True
         self._make_ready(data.first(), training=True)
         callbacks = self._callback_list(callbacks, verbose, epochs, data.num_batches)
+        if check_data:
+            checks.data(self, data, held_out, class_weight)
+            checks.monitors(self, callbacks.callbacks, held_out)
+        self.history.validation_data = validation_data
         program = self._program("train", data.pick)
         for group in program.groups:
             keep_what_others_hold(group)
@@ -109,6 +119,8 @@ class Trainer(Steps):
             initial_epoch, epochs
         )
 
+    @errors.door
+    @past.takes_old_names
     def evaluate(
         self,
         x: Any = None,
@@ -143,6 +155,8 @@ class Trainer(Steps):
         callbacks.on_test_end(logs)
         return logs, steps
 
+    @errors.door
+    @past.takes_old_names
     def predict(
         self,
         x: Any,
@@ -210,6 +224,8 @@ class Trainer(Steps):
 
     # One batch ---------------------------------------------------------------------------------
 
+    @errors.door
+    @past.takes_old_names
     def train_on_batch(
         self,
         x: Any,
@@ -222,6 +238,8 @@ class Trainer(Steps):
         data = self._source(x, y, sample_weight, 2**31 - 1, class_weight=class_weight)
         return self._on_batch("train", data, return_dict)
 
+    @errors.door
+    @past.takes_old_names
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -239,6 +257,7 @@ class Trainer(Steps):
         values = [logs[name] for name in self._in_order(logs)]
         return values[0] if len(values) == 1 else values
 
+    @errors.door
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch, as NumPy arrays."""
         return self.predict(x, batch_size=2**31 - 1, verbose=0)
@@ -400,6 +419,8 @@ class Trainer(Steps):
             y_pred = self._rehearse(jax.tree.map(symbol, x))
         for part in missing:
             part.build(y, y_pred)
+        if compiled and y_pred is not None:
+            compiled.outputs = y_pred
         if training and isinstance(self.optimizer, Optimizer):
             self.optimizer.build(self.trainable_variables)
 
