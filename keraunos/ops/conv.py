@@ -30,6 +30,7 @@ called and 60 ms in a loop, against 168 and 2068 with XLA's own.
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -188,9 +189,13 @@ def _slide(x, kernel, window: Window, axis: int):
     x = jnp.moveaxis(x, axis, -1)
     rank = kernel.ndim - 2
     window = window._replace(padding=margins(x.shape[1:-1], kernel.shape, window))
+    margin = [n for pair in window.padding for n in pair]
     apart = window.groups > 1 or rank == 3
     plain = all(n == 1 for n in window.stretch)
-    if jnp.issubdtype(x.dtype, jnp.floating) and apart and plain:
+    point = math.prod((window.groups, *kernel.shape[:rank])) == 1 and not any(margin)
+    if point and plain:  # 1.3 times as fast as the convolution, its gradients up to 2 times
+        y = x[:, *(slice(None, None, step) for step in window.strides)] @ kernel[(0,) * rank]
+    elif jnp.issubdtype(x.dtype, jnp.floating) and apart and plain:
         y = _taps(x, kernel, window)
     elif window.groups == 1:
         y = _relabelled(x, kernel, window)
@@ -227,9 +232,32 @@ def _relabelled_jvp(window: Window, primals, tangents):
     by_input = (f"N{space}C", f"{space}OI", f"N{space}C")
     by_kernel = (f"C{space}N", f"I{space}O", f"{space}NC")
     from_input = _convolve(dx, jnp.swapaxes(kernel, -1, -2), window, labels=by_input)
-    turned = jnp.swapaxes(x, 0, -1), jnp.moveaxis(dkernel, -2, 0)
-    from_kernel = jnp.moveaxis(_convolve(*turned, window, labels=by_kernel), -2, 0)
+    padded, taller, rows = _kept_from_ynnpack(x, kernel, window)
+    turned = jnp.swapaxes(padded, 0, -1), jnp.moveaxis(dkernel, -2, 0)
+    from_kernel = jnp.moveaxis(_convolve(*turned, taller, labels=by_kernel)[:rows], -2, 0)
     return _relabelled(x, kernel, window), from_input + from_kernel
+
+
+def _kept_from_ynnpack(x, kernel, window: Window):
+    """The input, the window, and how many rows of their convolution are wanted.
+
+    The kernel gradient is a convolution whose kernel is the gradient of the output. XLA gives
+    it to YNNPACK, which is up to 3 times slower there than Eigen, unless that kernel is higher
+    than its input; so a few rows are added, which the gradient sees as zeros. If the kernel
+    also were the larger one in all, XLA would exchange the two, and be 30 times slower.
+    """
+    if kernel.ndim != 4 or max(window.stretch + window.dilation) > 1:
+        return x, window, None
+    padded = pad_space(x, window.padding, 0)
+    height, width = padded.shape[1:3]
+    rows, columns = (
+        (n - size) // step + 1
+        for n, size, step in zip((height, width), kernel.shape, window.strides)
+    )
+    more = height - rows + 1
+    if 3 * more > rows or (rows + more) * columns > height * width:
+        return x, window, None
+    return padded, window._replace(padding=((0, more * window.strides[0]), (0, 0))), rows
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -240,6 +240,9 @@ CURVED = [
     ((1, 5, 4, 2), (2, 2, 2, 2), {"dilation_rate": 2}),
     ((1, 4, 3, 4), (2, 2, 2, 4), {}),
     ((1, 3, 3, 3, 1), (2, 2, 2, 1, 2), {"padding": "same"}),
+    ((2, 3, 4, 2), (1, 1, 2, 3), {"strides": (2, 1)}),
+    ((1, 11, 9, 2), (3, 2, 2, 3), {"padding": "same"}),
+    ((1, 11, 11, 2), (3, 3, 2, 3), {}),
 ]
 
 
@@ -286,6 +289,16 @@ def test_no_gradient_of_xlas_convolution_in_loops():
     assert {label.split(", window")[0] for label in labels} == {
         "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"
     }
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_kernel_gradient_is_none_of_ynnpacks(padding):
+    """Its kernel is higher than its input, but not the larger one; see `_kept_from_ynnpack`."""
+    x, w = normal(1, 12, 12, 2), normal(3, 3, 2, 2)
+    grad = jax.grad(lambda w: jnp.sum(ops.conv(x, w, 1, padding) ** 2))
+    text = jax.jit(grad).lower(w).compile().as_text()
+    sizes = [line.split("size=")[1].split()[0] for line in text.splitlines() if "window={" in line]
+    assert [size.rstrip("}") for size in sizes][-1] == {"same": "15x12", "valid": "13x10"}[padding]
 
 
 # Speech -------------------------------------------------------------------------------------
