@@ -29,7 +29,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, aliases: tuple[str, ...]):
         self.aliases = aliases
-        self.above = {alias.rpartition(".")[0] for alias in aliases} | {"tensorflow.compat"}
+        self.above = {alias.rpartition(".")[0] for alias in aliases}
+        self.above |= {"tensorflow.compat", "tensorflow.python.client"}
 
     def find_spec(self, fullname, path=None, target=None):
         module = self._found(fullname)

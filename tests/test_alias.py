@@ -79,8 +79,9 @@ _ERRORS = [
         "`tf.reduce_mean` (at {line}) is TensorFlow, which is not installed: here `tensorflow` "
         "holds only `tf.keras`, and that is keraunos. Use `keras.ops.mean`.",
     ),
-    ("import tensorflow as tf; tf.random.set_seed(1)", "AttributeError", "`tf.random.set_seed`"),
-    ("import tensorflow as tf; tf.float32", "AttributeError", "Use the string 'float32'."),
+    ("import tensorflow as tf; tf.random.normal([1])", "AttributeError", "`keras.random.normal`"),
+    ("import tensorflow as tf; tf.math.reduce_max", "AttributeError", "`tf.math.reduce_max` (at"),
+    ("import tensorflow.compat.v1 as tf; tf.reduce_sum", "AttributeError", "`keras.ops.sum`"),
     ("from tensorflow import constant", "ImportError", "Use `keras.ops.convert_to_tensor`."),
     (
         "import tensorflow.data",

@@ -67,11 +67,11 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Before a training step; the first of an epoch is 0."""
-        self.on_batch_begin(batch, logs=logs)
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """After a training step; numbers are averages over the epoch so far."""
-        self.on_batch_end(batch, logs=logs)
+        self.on_batch_end(batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Before a step of `evaluate`, or of validation within `fit`."""

@@ -84,7 +84,7 @@ def _to_all_at_batch(hook: str) -> Callable:
     def call(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
         for callback in self.callbacks:
-            getattr(callback, hook)(batch, logs=logs)
+            getattr(callback, hook)(batch, logs)
 
     return call
 

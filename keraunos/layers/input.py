@@ -87,6 +87,7 @@ class InputLayer(Layer):
         tensor = input_tensor
         if tensor is None:
             tensor = KerasTensor(whole, dtype, sparse=self.sparse, name=name)
+        self.made_from = tensor.node  # the call that made it, if it is not new
         Node(self, (), {}, tensor)
 
     @property

@@ -18,7 +18,7 @@ import numpy as np
 from keraunos import ops, random
 from keraunos.core import config, naming
 from keraunos.core.config import floatx, image_data_format, set_image_data_format
-from keraunos.core.graph import KerasTensor, Tensor, Tensors, op
+from keraunos.core.graph import KerasTensor, OpCall, Tensor, Tensors, op
 from keraunos.core.state import Variable
 from keraunos.layers.layer import running
 from keraunos.legacy.graphs import (
@@ -147,8 +147,14 @@ def ndim(x: Any) -> int:
     return len(x.shape)
 
 
-def shape(x: Any) -> tuple:
-    return ops.shape(x)
+def shape(x: Any) -> Any:
+    """The sizes; of a symbolic tensor that does not know them all, as one."""
+    sizes = ops.shape(x)
+    return OpCall(_sizes).symbolic_call(x) if None in sizes else sizes
+
+
+def _sizes(x: Any) -> Any:
+    return jnp.stack([jnp.asarray(n, "int32") for n in x.shape])
 
 
 def is_variable(x: Any) -> bool:
@@ -213,8 +219,8 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
 
 
 def reshape(x: Any, shape: Any) -> Any:
-    shape = tuple(np.asarray(shape).tolist()) if hasattr(shape, "dtype") else tuple(shape)
-    return ops.reshape(x, shape)
+    sizes = np.asarray(shape).tolist() if hasattr(shape, "dtype") else shape
+    return ops.reshape(x, tuple(-1 if isinstance(n, KerasTensor) else n for n in sizes))
 
 
 def flatten(x: Any) -> Any:

@@ -1,7 +1,7 @@
 """What `keras.backend` did to graphs: placeholders, gradients, functions, sessions, phases."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -97,16 +97,15 @@ def gradients(loss: Any, variables: Any) -> list:
         )
     tensors = [w for w in wanted if isinstance(w, KerasTensor)]
     held = [w for w in wanted if not isinstance(w, KerasTensor)]
-    leaves = list(
-        {id(t): t for root in symbolic_in(loss) for t in get_source_inputs(root)}.values()
-    )
+    with _reconnected([loss, tensors]) as leaves:
+        before, after = Function(leaves, tensors), Function([*leaves, *tensors], loss)
 
     def gradient(*values):
-        at = Function(leaves, tensors).run(list(values)) if tensors else []
+        at = before.run(list(values))
 
         def total(at, arrays):
             with StatelessScope(zip(held, arrays)):
-                found = Function([*leaves, *tensors], loss).run([*values, *at])
+                found = after.run([*values, *at])
                 return sum(jnp.sum(part) for part in jax.tree.leaves(found))
 
         by_tensor, by_variable = jax.grad(total, (0, 1))(at, [v.value for v in held])
@@ -114,6 +113,26 @@ def gradients(loss: Any, variables: Any) -> list:
         return [next(order[not isinstance(w, KerasTensor)]) for w in wanted]
 
     return OpCall(gradient).symbolic_call(*leaves)
+
+
+@contextlib.contextmanager
+def _reconnected(roots: Any) -> Iterator[list[KerasTensor]]:
+    """The tensors that a graph starts from; an `Input(tensor=...)` is no start here."""
+    cut: list[tuple[KerasTensor, Any]] = []
+    while True:
+        leaves = {id(t): t for root in symbolic_in(roots) for t in get_source_inputs(root)}
+        made = lambda t: t.node and getattr(t.node.operation, "made_from", None)
+        again = [t for t in leaves.values() if made(t)]
+        if not again:
+            break
+        for t in again:
+            cut.append((t, t.node))
+            t.node = made(t)
+    try:
+        yield list(leaves.values())
+    finally:
+        for t, node in cut:
+            t.node = node
 
 
 class _Function:
@@ -125,7 +144,8 @@ class _Function:
         self.updates = [u for u in updates or () if isinstance(u, tuple)]
         fed = [t for t in self.inputs if isinstance(t, KerasTensor)]
         wanted = [self.outputs, [u.value for u in map(_update, self.updates)]]
-        self.graph = Function(fed, wanted)
+        with _reconnected(wanted):
+            self.graph = Function(fed, wanted)
         self.variables = _variables(self.graph)
         self._programs: dict[Any, Callable] = {}
 
