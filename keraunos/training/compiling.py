@@ -8,6 +8,7 @@ from keraunos.core import errors, past, registry
 from keraunos.layers.layer import Layer
 from keraunos.metrics import Mean, Metric
 from keraunos.optimizers import Optimizer
+from keraunos.training import rates
 from keraunos.training.compiled import CompiledLoss, CompiledMetrics
 from keraunos.training.program import Program
 
@@ -25,6 +26,7 @@ class Compiled:
     run_eagerly: bool = False
     steps_per_execution: int | None = None
     programs: dict[tuple, Program] = dataclasses.field(default_factory=dict)
+    seen: Any = None  # the variable in which programs note steps that were not finite
 
     def __getstate__(self) -> dict[str, Any]:
         """Programs belong to this process and to these variables."""
@@ -59,6 +61,8 @@ class Compiling(Layer):
         """Choose what to minimize, how, and what to report.
 
         Args:
+            optimizer: One; or a dict of them by patterns of paths, as
+                `{"backbone/*": Adam(1e-5), "*": Adam(1e-3)}`: the first pattern that fits counts.
             loss, loss_weights, metrics, weighted_metrics: One for all outputs, a list in
                 their order, or a dict by their names. Metrics are not weighted by
                 `sample_weight`, `weighted_metrics` are.
@@ -70,7 +74,10 @@ class Compiling(Layer):
                 `LossScaleOptimizer`.
         """
         names = getattr(self, "output_names", None)
-        found = optimizers.get(optimizer)
+        if rates.are_patterns(optimizer):
+            found, optimizer = rates.by_pattern(self, optimizer)
+        else:
+            found = optimizers.get(optimizer)
         if auto_scale_loss and found is not None and self.dtype_policy.name == "mixed_float16":
             scaled = isinstance(found, optimizers.LossScaleOptimizer)
             found = found if scaled else optimizers.LossScaleOptimizer(found)
@@ -186,7 +193,8 @@ class Compiling(Layer):
         if self._compiled is None:
             return None
         config = dict(self._compiled.config)
-        config["optimizer"] = self._compiled.optimizer
+        if not rates.are_patterns(config["optimizer"]):
+            config["optimizer"] = self._compiled.optimizer
         return {name: registry.serialize(value) for name, value in config.items()}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

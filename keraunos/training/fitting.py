@@ -4,8 +4,11 @@ import contextlib
 import warnings
 from typing import Any
 
-from keraunos.callbacks import BackupAndRestore, CallbackList
+import numpy as np
+
+from keraunos.callbacks import BackupAndRestore, CallbackList, TerminateOnNaN
 from keraunos.optimizers import Optimizer
+from keraunos.training.doctor import Watch
 from keraunos.training.interrupts import Deferred
 from keraunos.training.program import Program
 from keraunos.training.run import Position, Run, described
@@ -23,7 +26,7 @@ class Fit:
     def __init__(
         self,
         model: Any,
-        program: Program,
+        program: Program | Watch,
         data: Any,
         held_out: Any,
         callbacks: CallbackList,
@@ -34,6 +37,10 @@ class Fit:
         self.callbacks, self.validation_freq, self.run = callbacks, validation_freq, run
         self.at = run.position if run else Position()
         self.signals = Deferred() if run else None
+        watched = isinstance(program, Watch) or any(
+            isinstance(callback, TerminateOnNaN) for callback in callbacks.callbacks
+        )
+        self._told = watched  # whether somebody says, or said, that the loss is not finite
 
     def go(self, first: int, epochs: int) -> Any:
         """Train from epoch `first` until `epochs` are done; the history."""
@@ -55,6 +62,8 @@ class Fit:
                     break
             if isinstance(model.optimizer, Optimizer) and at.epoch > first:
                 model.optimizer.finalize_variable_values(model.trainable_weights)
+            if isinstance(self.program, Watch):
+                self.program.finish()
             self.callbacks.on_train_end(at.logs)
             if run:
                 run.finish(model, self.callbacks, at.read)
@@ -83,9 +92,10 @@ class Fit:
         callbacks.on_epoch_begin(at.epoch)
         if at.step and self.run:
             self.run.enter(model, callbacks)
-        between = self._between if self.run else None
+        if isinstance(self.program, Watch):
+            self.program.epoch, self.program.done = at.epoch, at.step
         logs, at.step = model._epoch(
-            self.program, self.data, at.epoch, callbacks, "train", at.step, at.logs, between
+            self.program, self.data, at.epoch, callbacks, "train", at.step, at.logs, self._between
         )
         if not at.step:
             warnings.warn(
@@ -105,7 +115,19 @@ class Fit:
 
     def _between(self, step: int, logs: dict[str, Any]) -> None:
         """Between two calls of the program, `step` steps into the epoch."""
-        self.at.step, self.at.logs = step, logs
+        before, self.at.step, self.at.logs = self.at.step, step, logs
+        loss = logs.get("loss", 0.0)
+        if not self._told and not np.isfinite(loss):
+            self._told = True
+            where = (
+                f"step {step}" if step - before == 1 else f"one of the steps {before + 1} to {step}"
+            )
+            warnings.warn(
+                f"The loss is {loss} since epoch {self.at.epoch + 1}, {where}. With "
+                "`fit(..., on_nan='stop')` training stops there and says where that came from; "
+                "'skip' leaves such steps out.",
+                stacklevel=5,
+            )
         self._keep(at_end_of_epoch=False)
 
     def _keep(self, at_end_of_epoch: bool) -> None:

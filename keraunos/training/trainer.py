@@ -5,6 +5,7 @@ Between two calls of a program the variables hold their values, so a callback ma
 the model, save it or change it, at any time that it is called.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,13 @@ import numpy as np
 from keraunos import random as random_module
 from keraunos.callbacks import CallbackList
 from keraunos.core import errors, past, placement, state
+from keraunos.core.fields import did_you_mean
 from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import Variable, keep_what_others_hold, pure
 from keraunos.data import columns, source, split_off
 from keraunos.optimizers import Optimizer
 from keraunos.training import checks, state_tree as states
+from keraunos.training.doctor import KINDS, Watch
 from keraunos.training.fitting import Fit, run_to_keep
 from keraunos.training.program import Pacer, Program
 from keraunos.training.steps import Steps, unpack
@@ -57,6 +60,7 @@ class Trainer(Steps):
         *,
         resume: Any = None,
         check_data: bool = True,
+        on_nan: str | None = None,
     ) -> Any:
         """Train for some epochs; returns the `History` of the logs.
 
@@ -75,9 +79,18 @@ class Trainer(Steps):
             validation_freq: Validate every so many epochs, or after those in a list.
             resume: A folder that keeps the run. The same call, in a process started anew, goes on
                 where the last one ended, and ends as if there had been only one.
-            check_data: Look for mistakes in the data before the first step, in one pass.
+            check_data: Look for mistakes in the data before the first step, in one pass; not done
+                with `on_nan`, which looks at each step.
+            on_nan: At the first step whose loss or weights are not finite, say in which layer and
+                rows that began; and "stop" before it, "skip" such steps, or only "report". By
+                default a warning names the step, as far as it is known.
         """
         self._needs_compile("fit")
+        if on_nan not in (None, *KINDS):
+            raise ValueError(
+                f"`on_nan` must be one of {', '.join(map(repr, KINDS))} or None, got {on_nan!r}"
+                f"{did_you_mean(str(on_nan), KINDS) or '.'}"
+            )
         run = run_to_keep(resume, callbacks)
         self._check_counts(batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         x, y, sample_weight = self._columns(x, y, sample_weight)
@@ -107,13 +120,15 @@ class Trainer(Steps):
                 each.keeps_place = True
         self._make_ready(data.first(), training=True)
         callbacks = self._callback_list(callbacks, verbose, epochs, data.num_batches)
-        if check_data:
+        if check_data and on_nan is None:
             checks.data(self, data, held_out, class_weight)
             checks.monitors(self, callbacks.callbacks, held_out)
         self.history.validation_data = validation_data
-        program = self._program("train", data.pick)
+        program: Any = self._program("train", data.pick)
         for group in program.groups:
             keep_what_others_hold(group)
+        if on_nan is not None:
+            program = Watch(self, functools.partial(self._program, "train", data.pick), on_nan)
         self.stop_training = False
         return Fit(self, program, data, held_out, callbacks, validation_freq, run).go(
             initial_epoch, epochs
@@ -356,14 +371,27 @@ class Trainer(Steps):
         variables = [variable for o in found.values() for variable in o.variables]
         return list({id(v): v for v in variables}.values())
 
-    def _program(self, kind: str, pick: Callable, keep: str = "last") -> Program:
-        """The compiled step; another one after layers were frozen or thawed."""
+    def _program(
+        self,
+        kind: str,
+        pick: Callable,
+        guard: Callable | None = None,
+        noted: Any = None,
+        keep: str = "last",
+    ) -> Program:
+        """The compiled step; another one after layers were frozen or thawed.
+
+        Args:
+            guard: What is put around the step, whose state then has `noted` as a last group.
+        """
         groups = self._groups(kind)
         ids = (tuple(map(id, group)) for group in groups)
-        key = kind, pick, keep, self.run_eagerly, placement.current(), *ids
+        key = kind, pick, keep, str(guard), self.run_eagerly, placement.current(), *ids
         programs = self._compiled.programs if self._compiled else self._predictors_here()
         if key not in programs:
             step = self._pure_step(kind, groups)
+            if guard is not None:
+                step, groups = guard(step), (*groups, [noted])
             programs[key] = Program(step, groups, pick, keep, eager=self.run_eagerly)
         return programs[key]
 
