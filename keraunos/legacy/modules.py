@@ -72,6 +72,13 @@ class _Module(types.ModuleType):
                     raise
         raise _missing(f"keras.{self._path}", name, self._homes, sys._getframe(1))
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`layers.merge` was a function before it was a module."""
+        function = named(*self._path.rpartition(".")[::2])
+        if function is None:
+            raise TypeError(f"module {self.__name__!r} is not callable")
+        return function(*args, **kwargs)
+
     def __dir__(self) -> list[str]:
         return sorted({name for package in self._homes for name in _names(package)})
 
