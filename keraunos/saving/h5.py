@@ -9,7 +9,6 @@ Layers follow each other as in `model.layers`, and weights as `weight_names` lis
 
 import json
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,26 @@ import numpy as np
 
 from keraunos.core import registry
 from keraunos.core.state import Variable
+from keraunos.saving import old
 
 _NAMES_PER_CHUNK = 500  # an attribute of HDF5 holds 64 kB
 
 
-def is_whole_model(path: Path) -> bool:
-    """Whether an HDF5 file holds a model of Keras 1 or 2, not only weights."""
+def _opened(path: Path, mode: str = "r") -> Any:
     import h5py
 
-    with h5py.File(path, "r") as file:
+    return h5py.File(path, mode)
+
+
+def is_whole_model(path: Path) -> bool:
+    """Whether an HDF5 file holds a model of Keras 1 or 2, not only weights."""
+    with _opened(path) as file:
         return "model_config" in file.attrs
 
 
 def is_old(path: Path) -> bool:
     """Whether an HDF5 file holds weights as Keras 1 and 2 wrote them."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with _opened(path) as file:
         return "layer_names" in _weights_of(file).attrs or "layer_names0" in _weights_of(file).attrs
 
 
@@ -46,9 +48,7 @@ def _weights_of(file: Any) -> Any:
 
 def save_model(model: Any, path: Path, version: str, include_optimizer: bool = True) -> None:
     """Write a model, its weights and its optimizer."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with _opened(path, "w") as file:
         file.attrs["keras_version"], file.attrs["backend"] = version, "jax"
         config = registry.serialize(model)
         file.attrs["model_config"] = json.dumps(_plain(config))
@@ -62,9 +62,7 @@ def save_model(model: Any, path: Path, version: str, include_optimizer: bool = T
 
 def save_weights(model: Any, path: Path, version: str) -> None:
     """Write the weights of a model."""
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with _opened(path, "w") as file:
         _write_weights(model, file, version)
 
 
@@ -124,15 +122,13 @@ def _plain(config: Any) -> Any:
 
 def load_model(path: Path, compile: bool) -> Any:
     """The model that a file of Keras 1 or 2 holds."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        config = json.loads(_text(file.attrs["model_config"]))
+    with _opened(path) as file:
+        config = old.upgraded(json.loads(_text(file.attrs["model_config"])))
         model = registry.deserialize(config, kind="models")
-        _load(model, _weights_of(file), path)
+        _load(model, file, path)
         training = file.attrs.get("training_config") if compile else None
         if training is not None:
-            _compile(model, json.loads(_text(training)), file.get("optimizer_weights"))
+            _compile(model, json.loads(_text(training)), file)
     return model
 
 
@@ -140,14 +136,14 @@ def load_weights(
     model: Any, path: Path, by_name: bool = False, skip_mismatch: bool = False
 ) -> None:
     """Read weights in the order of the layers, or by the names of layers."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        _load(model, _weights_of(file), path, by_name, skip_mismatch)
+    with _opened(path) as file:
+        _load(model, file, path, by_name, skip_mismatch)
 
 
-def _load(model, group, path: Path, by_name: bool = False, skip_mismatch: bool = False) -> None:
+def _load(model, file, path: Path, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    group = _weights_of(file)
     saved = {name: _read_group(group[name]) for name in _names(group, "layer_names")}
+    origin = _origin(file)
     if by_name:
         layers = [layer for layer in model.layers if layer.name in saved]
         pairs = [(layer, saved[layer.name]) for layer in layers]
@@ -165,6 +161,7 @@ def _load(model, group, path: Path, by_name: bool = False, skip_mismatch: bool =
     fitting = []
     for layer, arrays in pairs:
         variables = in_order(layer)
+        arrays = old.fitted(layer, variables, arrays, origin)
         have, want = [a.shape for a in arrays], [v.shape for v in variables]
         if have == want:
             fitting += zip(variables, arrays)
@@ -189,6 +186,18 @@ def _load(model, group, path: Path, by_name: bool = False, skip_mismatch: bool =
         variable.assign(array)
 
 
+def _origin(file: Any) -> old.Origin:
+    group = _weights_of(file)
+    attrs = {**file.attrs, **group.attrs}
+    version, backend = (_text(attrs.get(key, "")) for key in ("keras_version", "backend"))
+    layers = _names(group, "layer_names")
+    return old.Origin.of(
+        version,
+        backend,
+        [name for layer in layers for name in _names(group[layer], "weight_names")],
+    )
+
+
 def _listed(names: Any) -> str:
     names = list(names)
     return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
@@ -211,16 +220,10 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _compile(model: Any, config: Mapping[str, Any], weights: Any) -> None:
+def _compile(model: Any, config: dict[str, Any], file: Any) -> None:
     """Compile as the file says; warn, and leave it to the user, if that cannot be done."""
-    known = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "jit_compile")
-    given = {name: config[name] for name in known if config.get(name) is not None}
-    optimizer = config.get("optimizer_config") or config.get("optimizer")
     try:
-        given["optimizer"] = registry.deserialize(optimizer, kind="optimizers")
-        for name, kind in (("loss", "losses"), ("metrics", "metrics")):
-            given[name] = _made(given.get(name), kind)
-        model.compile(**given)
+        model.compile(**old.compiled(config, list(model.output_names or [])))
     except Exception as error:
         warnings.warn(
             f"The model was not compiled as it was saved ({error}). Call `compile` before you "
@@ -228,24 +231,20 @@ def _compile(model: Any, config: Mapping[str, Any], weights: Any) -> None:
             stacklevel=5,
         )
         return
-    if weights is not None:
-        model.optimizer.build(model.trainable_variables)
-        arrays, variables = _read_group(weights), model.optimizer.variables
-        if [a.shape for a in arrays] == [v.shape for v in variables]:
-            for variable, array in zip(variables, arrays):
-                variable.assign(array)
-        else:
-            warnings.warn(
-                f"The state of the optimizer was not loaded: the file has {len(arrays)} variables "
-                f"of it, {model.optimizer.name!r} has {len(variables)}. It starts afresh.",
-                stacklevel=5,
-            )
-
-
-def _made(value: Any, kind: str) -> Any:
-    """Losses and metrics out of configs, names left as they are."""
-    if isinstance(value, list):
-        return [_made(item, kind) for item in value]
-    if isinstance(value, dict) and "class_name" not in value:
-        return {key: _made(item, kind) for key, item in value.items()}
-    return registry.deserialize(value, kind=kind) if isinstance(value, dict) else value
+    weights = file.get("optimizer_weights")
+    if weights is None:
+        return
+    model.optimizer.build(model.trainable_variables)
+    arrays, variables = _read_group(weights), model.optimizer.variables
+    names = _names(weights, "weight_names")
+    if [a.shape for a in arrays] != [v.shape for v in variables]:
+        arrays = old.slots(model.optimizer, dict(zip(names, arrays)), _origin(file))
+    if arrays is None:
+        warnings.warn(
+            f"The state of the optimizer was not loaded: the file has {len(names)} variables "
+            f"of it, {model.optimizer.name!r} has {len(variables)}. It starts afresh.",
+            stacklevel=5,
+        )
+        return
+    for variable, array in zip(variables, arrays):
+        variable.assign(array)
