@@ -101,8 +101,8 @@ class Logs(dict):
 
 jax.tree_util.register_pytree_node(  # as any dict
     Logs,
-    lambda logs: ([logs[name] for name in sorted(logs)], sorted(logs)),
-    lambda names, values: Logs(zip(names, values)),
+    lambda logs: ([logs[name] for name in sorted(logs)], tuple(sorted(logs))),
+    lambda names, values: Logs(dict(zip(names, values))),  # type: ignore[arg-type]
 )
 
 

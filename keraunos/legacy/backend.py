@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos import ops, random
 from keraunos.core import config, naming
@@ -105,7 +106,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: Any = None)
 def _filled(make: Callable) -> Callable:
     def call(shape: Any, dtype: Any = None, name: Any = None) -> Any:
         value = make(shape, dtype or floatx())
-        known = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+        known = isinstance(value, jax.Array) and not isinstance(value, Tracer)
         return variable(value, value.dtype, name) if known and running()[0] is None else value
 
     return call
@@ -503,8 +504,8 @@ def _seed(seed: Any) -> Any:
     if seed is not None or layer is None:
         return seed
     if "_drawn" not in vars(layer):
-        layer._drawn = random.SeedGenerator()
-    return layer._drawn
+        vars(layer)["_drawn"] = random.SeedGenerator()
+    return vars(layer)["_drawn"]
 
 
 def random_normal(

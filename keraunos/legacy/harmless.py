@@ -22,8 +22,7 @@ class _Device(NamedTuple):
 
 def _devices(device_type: str | None = None) -> list[_Device]:
     """What JAX computes on, as TensorFlow lists it."""
-    kinds = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU"}
-    found = [(kinds.get(d.platform, d.platform), d.id) for d in jax.devices()]
+    found = [(d.platform.upper(), d.id) for d in jax.devices()]
     if not any(kind == "CPU" for kind, _ in found):
         found.insert(0, ("CPU", 0))
     return [

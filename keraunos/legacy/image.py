@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.ndimage
 
-from keraunos.core import config
+from keraunos.core.fields import DataFormat, fields, needs, owned
 from keraunos.data import PyDataset
 from keraunos.utils.images import array_to_img, img_to_array, load_img, save_img
 
@@ -30,8 +30,8 @@ def apply_affine_transform(
     matrix = rotation @ leaning @ np.diag([zx, zy])
     if np.array_equal(matrix, np.eye(2)) and not (tx or ty):
         return x
-    middle = np.array([x.shape[row_axis], x.shape[col_axis]]) / 2 - 0.5
-    offset = middle + rotation @ np.array([tx, ty]) - matrix @ middle
+    middle: Any = np.array([x.shape[row_axis], x.shape[col_axis]]) / 2 - 0.5
+    offset: Any = middle + rotation @ np.array([tx, ty]) - matrix @ middle
     planes = np.moveaxis(x, channel_axis, 0)
     moved = [
         scipy.ndimage.affine_transform(
@@ -59,7 +59,7 @@ def random_shear(x: Any, intensity: float, *args: Any, **kwargs: Any) -> np.ndar
 
 
 def random_zoom(x: Any, zoom_range: Any, *args: Any, **kwargs: Any) -> np.ndarray:
-    zx, zy = (1, 1) if tuple(zoom_range) == (1, 1) else np.random.uniform(*zoom_range, 2)
+    zx, zy = (1, 1) if tuple(zoom_range) == (1, 1) else np.random.uniform(*zoom_range, size=2)
     return _about(x, args, kwargs, zx=zx, zy=zy)
 
 
@@ -143,10 +143,9 @@ class Iterator(PyDataset):
         self.total_batches_seen += 1
         if self.index_array is None:
             self._set_index_array()
+        order: Any = self.index_array
         first = self.batch_size * index
-        return self._get_batches_of_transformed_samples(
-            self.index_array[first : first + self.batch_size]
-        )
+        return self._get_batches_of_transformed_samples(order[first : first + self.batch_size])
 
     def on_epoch_end(self) -> None:
         self._set_index_array()
@@ -231,7 +230,7 @@ class NumpyArrayIterator(_Pictures):
                     f"{len(part)}."
                 )
         if subset is not None:
-            cut = int(len(self.x) * image_data_generator._split)
+            cut = int(len(self.x) * image_data_generator.validation_split)
             part = _part(subset, slice(None, cut), slice(cut, None))
             self.x, self.x_misc = self.x[part], [a[part] for a in self.x_misc]
             self.y = None if self.y is None else self.y[part]
@@ -337,7 +336,7 @@ class DirectoryIterator(_Files):
         files, labels = [], []
         for name in names:
             found = sorted(_pictures_in(os.path.join(directory, name), follow_links))
-            cut = int(len(found) * image_data_generator._split)
+            cut = int(len(found) * image_data_generator.validation_split)
             found = found[_part(subset, slice(None, cut), slice(cut, None))] if subset else found
             files += found
             labels += [self.class_indices[name]] * len(found)
@@ -396,7 +395,7 @@ class DataFrameIterator(_Files):
             table = table[listed.map(lambda each: any(name in names for name in each))]
             self.class_indices = {name: i for i, name in enumerate(names)}
             self.num_classes = len(names)
-        cut = int(len(table) * image_data_generator._split)
+        cut = int(len(table) * image_data_generator.validation_split)
         table = table[_part(subset, slice(None, cut), slice(cut, None))] if subset else table
         if class_mode == "multi_output":
             targets = [np.stack(table[name].to_list()) for name in y_col]
@@ -421,6 +420,7 @@ class DataFrameIterator(_Files):
         )  # fmt: skip
 
 
+@fields
 class ImageDataGenerator:
     """Pictures changed at random, and scaled, while they are read.
 
@@ -439,34 +439,46 @@ class ImageDataGenerator:
         validation_split: Share of the pictures that `subset="validation"` gives.
     """
 
-    def __init__(
-        self, featurewise_center: bool = False, samplewise_center: bool = False,
-        featurewise_std_normalization: bool = False, samplewise_std_normalization: bool = False,
-        zca_whitening: bool = False, zca_epsilon: float = 1e-6, rotation_range: float = 0,
-        width_shift_range: Any = 0.0, height_shift_range: Any = 0.0, brightness_range: Any = None,
-        shear_range: float = 0.0, zoom_range: Any = 0.0, channel_shift_range: float = 0.0,
-        fill_mode: str = "nearest", cval: float = 0.0, horizontal_flip: bool = False,
-        vertical_flip: bool = False, rescale: float | None = None,
-        preprocessing_function: Any = None, data_format: str | None = None,
-        validation_split: float = 0.0, interpolation_order: int = 1, dtype: Any = "float32",
-        *, dim_ordering: Any = None,
-    ):  # fmt: skip
-        vars(self).update({k: v for k, v in locals().items() if k not in ("self", "dim_ordering")})
-        formats = {"tf": "channels_last", "th": "channels_first"}
-        data_format = formats.get(dim_ordering, data_format)
-        self.data_format = config.standardize_data_format(data_format)
-        self._split = validation_split
-        if not 0 <= validation_split < 1:
-            raise ValueError(f"`validation_split` must lie in [0, 1), got {validation_split!r}.")
+    featurewise_center: bool = False
+    samplewise_center: bool = False
+    featurewise_std_normalization: bool = False
+    samplewise_std_normalization: bool = False
+    zca_whitening: bool = False
+    zca_epsilon: float = 1e-6
+    rotation_range: float = 0
+    width_shift_range: Any = 0.0
+    height_shift_range: Any = 0.0
+    brightness_range: Any = None
+    shear_range: float = 0.0
+    zoom_range: Any = 0.0
+    channel_shift_range: float = 0.0
+    fill_mode: str = "nearest"
+    cval: float = 0.0
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    rescale: float | None = None
+    preprocessing_function: Any = None
+    data_format: DataFormat = None  # type: ignore[assignment]
+    validation_split: float = 0.0
+    interpolation_order: int = 1
+    dtype: Any = "float32"
+
+    mean: Any = owned()
+    std: Any = owned()
+    principal_components: Any = owned()
+
+    def __post_init__(self):
+        if not 0 <= self.validation_split < 1:
+            raise ValueError(
+                needs(self, "a share below 1", "validation_split", self.validation_split)
+            )
         last = self.data_format == "channels_last"
         self.channel_axis, self.row_axis, self.col_axis = (3, 1, 2) if last else (1, 2, 3)
-        single = np.isscalar(zoom_range)
-        self.zoom_range = (1 - zoom_range, 1 + zoom_range) if single else tuple(zoom_range)
-        self.featurewise_center = featurewise_center or featurewise_std_normalization
-        self.samplewise_center = samplewise_center or samplewise_std_normalization
-        self.mean: Any = None
-        self.std: Any = None
-        self.principal_components: Any = None
+        zoom = self.zoom_range
+        self.zoom_range = (1 - zoom, 1 + zoom) if isinstance(zoom, (int, float)) else tuple(zoom)
+        self.featurewise_center = self.featurewise_center or self.featurewise_std_normalization
+        self.samplewise_center = self.samplewise_center or self.samplewise_std_normalization
+        self.mean = self.std = self.principal_components = None
 
     def flow(
         self, x: Any, y: Any = None, batch_size: int = 32, shuffle: bool = True,
@@ -530,7 +542,7 @@ class ImageDataGenerator:
         draw = np.random.uniform
         row, col = img_shape[self.row_axis - 1], img_shape[self.col_axis - 1]
         around = lambda reach: draw(-reach, reach) if reach else 0
-        zx, zy = (1, 1) if tuple(self.zoom_range) == (1, 1) else draw(*self.zoom_range, 2)
+        zx, zy = (1, 1) if tuple(self.zoom_range) == (1, 1) else draw(*self.zoom_range, size=2)
         brightness = self.brightness_range
         return {
             "theta": around(self.rotation_range),
@@ -597,16 +609,16 @@ class ImageDataGenerator:
 
 
 def _shift(reach: Any, size: int) -> float:
-    if np.isscalar(reach) and not reach:
-        return 0
+    """How many pixels, for a share of the size, a number of pixels, or a list to choose from."""
     if isinstance(reach, (list, tuple, np.ndarray)):
-        shift = np.random.choice(reach) * np.random.choice([-1, 1])
-        largest = np.max(reach)
+        shift, reach = np.random.choice(reach) * np.random.choice([-1, 1]), np.max(reach)
+    elif not reach:
+        return 0
     elif isinstance(reach, (int, np.integer)):
-        shift, largest = np.random.randint(-reach, reach + 1), reach
+        shift = np.random.randint(-reach, reach + 1)
     else:
-        shift, largest = np.random.uniform(-reach, reach), reach
-    return float(shift * size if largest < 1 else shift)
+        shift = np.random.uniform(-reach, reach)
+    return float(shift * size if reach < 1 else shift)
 
 
 __all__ = [

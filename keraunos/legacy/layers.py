@@ -23,10 +23,10 @@ class _Window(type):
     """`Convolution2D(32, 3, 3)` is a `Conv2D` with windows of 3 by 3."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        now, rank = cls.__mro__[1], cls.rank
+        now: Any = cls.__mro__[1]
         if "now" not in vars(cls):  # a subclass of the user's
             return super().__call__(*args, **kwargs)
-        return now(*arguments.window(args, rank, cls.__name__), **kwargs)
+        return now(*arguments.window(args, now.rank, cls.__name__), **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, cls.__mro__[1])
@@ -197,6 +197,8 @@ class MaxoutDense(Layer):
     bias_constraint: Constraint = None
     use_bias: bool = True
 
+    kernel: Variable = owned()
+
     def build(self, input_shape):
         self.weight("kernel", (self.nb_feature, input_shape[-1], self.units))
         self.bias: Any = 0.0
@@ -220,6 +222,9 @@ class Highway(Layer):
     bias_constraint: Constraint = None
     use_bias: bool = True
     transform_bias: float = -1.0
+
+    kernel: Variable = owned()
+    carry: Variable = owned()
 
     def build(self, input_shape):
         size = input_shape[-1]

@@ -5,7 +5,7 @@ Each class holds those of the class of that name, and of its subclasses.
 
 import itertools
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,6 +28,14 @@ def find(cls: type, name: str) -> Any:
     return None
 
 
+class _Of:
+    """Whatever object a member is looked up on."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
 class _Shape(tuple):
     """A shape, as TensorFlow gave it."""
 
@@ -39,7 +47,7 @@ class _Shape(tuple):
         return len(self)
 
 
-class _Tensor:
+class _Tensor(_Of):
     @property
     def _keras_shape(self):
         return plain_shape(self)
@@ -76,7 +84,7 @@ def _renamed(now: str) -> property:
     return property(lambda self: getattr(self, now))
 
 
-class _Layer:
+class _Layer(_Of):
     def _shape_of(self, attribute):
         """The one shape of all calls, of which there is at least one."""
         get = getattr(self, f"get_{attribute}_at")
@@ -120,11 +128,13 @@ class _Layer:
         if running()[1] is False:
             return
         pairs = isinstance(updates, (list, tuple)) and not _is_pair(updates)
+        update: Any
         for update in updates if pairs else [updates]:
             if callable(update):
                 update = update()
-            if update is not None and _is_pair(update):
-                update[0].assign(update[1])
+            if _is_pair(update):
+                target, value = update
+                target.assign(value)
 
     def get_updates_for(self, inputs):
         return []
@@ -170,7 +180,7 @@ def _generator_call(model: Any, generator: Any, samples: Any, options: dict) -> 
     return _steps(generator, samples)
 
 
-class _Model:
+class _Model(_Of):
     def fit_generator(
         self, generator, steps_per_epoch=None, epochs=1, verbose=1, callbacks=None,
         validation_data=None, validation_steps=None, validation_freq=1, class_weight=None,
@@ -254,7 +264,7 @@ class _Step(NamedTuple):
         self.optimizer.apply(gradients, self.variables)
 
 
-class _Optimizer:
+class _Optimizer(_Of):
     decay = property(lambda self: self._decay)
     weights = _renamed("variables")
 
@@ -278,7 +288,7 @@ def _several(part: Any) -> list:
     return list(part) if isinstance(part, (list, tuple)) else tree.flatten(part)
 
 
-class _Callback:
+class _Callback(_Of):
     @property
     def validation_data(self):
         """The data that `fit` validates on: inputs, targets and weights in one list."""

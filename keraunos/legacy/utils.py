@@ -34,7 +34,7 @@ class HDF5Matrix:
     ):  # fmt: skip
         import h5py
 
-        self.data = h5py.File(datapath, "r")[dataset]
+        self.data: Any = h5py.File(datapath, "r")[dataset]
         self.start, self.end = start, len(self.data) if end is None else end
         self.normalizer = normalizer or (lambda part: part)
 

@@ -25,8 +25,8 @@ def test_a_script_is_told_once(tmp_path):
     assert told.stdout == "11\n", told.stderr
     (line,) = told.stderr.splitlines()
     assert line == (
-        f"keraunos: `Dense(output_dim=...)` ({script}:4) is a spelling of an older Keras; such code "
-        "runs as it did. `keras.legacy.quiet()` silences this note."
+        f"keraunos: `Dense(output_dim=...)` ({script}:4) is a spelling of an older Keras; such "
+        "code runs as it did. `keras.legacy.quiet()` silences this note."
     )
 
 
