@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keraunos.callbacks.callback import Callback
-from keraunos.core import console, registry
+from keraunos.core import console, errors, registry
 from keraunos.core.fields import checked, did_you_mean
 
 # What a metric without a direction of its own is called if it is to grow.
@@ -267,7 +267,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         old = _learning_rate(self.model)
         rate = self.schedule(epoch, old) if _takes_two(self.schedule) else self.schedule(epoch)
-        rate = _as_rate(rate)
+        rate = _as_rate(rate, self.schedule)
         self.model.optimizer.learning_rate = rate
         if self.verbose > 0:
             console.say(
@@ -279,13 +279,17 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = _learning_rate(self.model)
 
 
-def _as_rate(value: Any) -> float:
+def _as_rate(value: Any, schedule: Callable) -> float:
     try:
         if not isinstance(value, (str, bytes)):
             return float(value)
     except (TypeError, ValueError):
         pass
-    raise ValueError(f"The output of the `schedule` function should be a float. Got: {value}")
+    hint = " Does it `return` it?" if value is None else ""
+    raise ValueError(
+        f"The output of the `schedule` function should be a float. Got: {value}. The function is "
+        f"`{getattr(schedule, '__name__', schedule)}`{errors.defined_at(schedule)}.{hint}"
+    )
 
 
 def _takes_two(schedule: Callable) -> bool:

@@ -11,10 +11,11 @@ import functools
 import importlib.util
 import inspect
 import linecache
+import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any, TypeVar
@@ -34,12 +35,22 @@ _HIDDEN = (
 
 def users_line() -> str | None:
     """`file.py:12`: the nearest line on the stack outside of this package."""
-    frame: Any = sys._getframe(1)
+    found = _users()
+    return found and place(*found)
+
+
+def _users() -> tuple[str, int] | None:
+    frame: Any = sys._getframe(2)
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_HIDDEN):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
+
+
+def place(file: str, line: int) -> str:
+    """`file.py:12`, from the current folder on."""
+    return f"{file.removeprefix(os.getcwd() + os.sep)}:{line}"
 
 
 def defined_at(fn: Any) -> str:
@@ -47,7 +58,7 @@ def defined_at(fn: Any) -> str:
     code: CodeType | None = getattr(inspect.unwrap(fn), "__code__", None)
     if code is None or code.co_filename.startswith(_HIDDEN):
         return ""
-    return f", defined at {code.co_filename}:{code.co_firstlineno}"
+    return f", defined at {place(code.co_filename, code.co_firstlineno)}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -63,6 +74,7 @@ def shapes(values: dict[str, Any]) -> str:
 
 
 def _shape(value: Any) -> str:
+    array: Any = value
     if isinstance(value, (list, tuple)) and value:
         parts = [_shape(part) for part in value[:4]]
         return f"[{', '.join(parts)}{', ...' * (len(value) > 4)}]" if all(parts) else ""
@@ -70,14 +82,35 @@ def _shape(value: Any) -> str:
         return f"{{{shapes(value)}}}"
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
         return ""
-    sizes = [str(n) if isinstance(n, int) else "None" for n in value.shape]
-    return f"({', '.join(sizes)}{',' * (len(sizes) == 1)}) {value.dtype}"
+    sizes = [str(n) if isinstance(n, int) else "None" for n in array.shape]
+    return f"({', '.join(sizes)}{',' * (len(sizes) == 1)}) {array.dtype}"
+
+
+def brief(value: Any) -> str:
+    """`value`, in few words."""
+    text = _shape(value) if hasattr(value, "shape") else ""
+    if text:
+        return (
+            f"an array of shape {text}" if type(value).__name__ == "ndarray" else repr(value)[:80]
+        )
+    if hasattr(value, "__code__"):
+        return f"the function `{value.__name__}`{defined_at(value)}"
+    return f"the class {value.__name__}" if isinstance(value, type) else repr(value)[:80]
+
+
+@contextlib.contextmanager
+def noting(text: str) -> Iterator[None]:
+    """Add `text` to an error that passes."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(text)
+        raise
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn of what the user's nearest line does."""
-    file, _, line = (users_line() or "<unknown>:0").rpartition(":")
-    warnings.warn_explicit(message, category, file, int(line))
+    warnings.warn_explicit(message, category, *(_users() or ("<unknown>", 0)))
 
 
 def door(fn: F) -> F:
@@ -91,7 +124,7 @@ def door(fn: F) -> F:
             if getattr(error, "_told", False):  # a door within this one has said all
                 shorten(error)
                 raise
-            told = _in_their_words(error, fn, args, kwargs)
+            told = _in_their_words(error, wrapper, args, kwargs)
             with contextlib.suppress(AttributeError):
                 told._told = True  # type: ignore[attr-defined]
             if told is error:
@@ -131,31 +164,32 @@ def shorten(error: BaseException | None) -> None:
 
 # In their words -------------------------------------------------------------------------------
 
+_LATER = "but there are no values yet when a program is made"
 # What JAX raises about tensors whose values are not there yet: what was done, and the way out.
 _TRACED = {
     "TracerBoolConversionError": (
-        "a Python `if`, `while`, `and`, `not` or `assert` needs the value of a tensor",
+        f"a Python `if`, `while`, `and`, `not` or `assert` needs the value of a tensor, {_LATER}",
         "Use `keras.ops.where(condition, a, b)` or `keras.ops.cond`; for a loop "
         "`keras.ops.while_loop`.",
     ),
     "TracerArrayConversionError": (
-        "NumPy, or a package that builds on it, needs the values of a tensor",
+        f"NumPy, or a package that builds on it, needs the values of a tensor, {_LATER}",
         "Use {instead}.",
     ),
     "TracerIntegerConversionError": (
-        "an integer, as for `range` or as an index of a list, is to be made of a tensor",
+        f"`range`, or an index of a list, needs an integer, got a tensor, {_LATER}",
         "Loop with `keras.ops.fori_loop`, pick with `keras.ops.take`; sizes are in `x.shape`.",
     ),
     "ConcretizationTypeError": (
-        "`float`, `int` or the like needs the value of a tensor",
+        f"`float`, `int` or the like needs the value of a tensor, {_LATER}",
         "Leave it a tensor, without `float(...)`; `keras.ops.cast` changes its dtype.",
     ),
     "NonConcreteBooleanIndexError": (
-        "which rows a boolean index picks, and so the shape, depends on values",
+        f"which elements a boolean index picks, and so the shape, depends on values, {_LATER}",
         "Keep the shape: `keras.ops.where(condition, x, 0)`, or multiply by the condition.",
     ),
     "UnexpectedTracerError": (
-        "a tensor that another, earlier call has kept is used, and it has no value",
+        "the tensor made here was kept and used in another call, where it has no value",
         "Keep numbers from call to call in a weight: `self.add_weight(...)` in `build`, "
         "`.assign(...)` in `call`; within one call hand tensors on as arguments.",
     ),
@@ -164,7 +198,7 @@ _TRACED = {
 _WORDS = (
     (
         r"Tracer.* has no attribute '?numpy",
-        "`.numpy()` needs the value of a tensor",
+        f"`.numpy()` needs the value of a tensor, {_LATER}",
         "To look at values use `jax.debug.print` or `compile(run_eagerly=True)`; outside of "
         "`call`, `keras.ops.convert_to_numpy`.",
     ),
@@ -188,7 +222,7 @@ _SHAPES = (
         "`transpose` or `reshape` one of the two.",
     ),
 )
-_VALUES = "there are no values yet when a program is made"
+_LEAKED = re.compile(r"^(.+):(\d+):\d+ \(", re.MULTILINE)  # where a tensor was made
 _OUTSIDE = re.compile(r"\b(?:np|numpy|scipy|sp|jnp|tf|math|torch)((?:\.\w+)+)\s*\(")
 
 
@@ -205,8 +239,10 @@ def _in_their_words(error: Exception, fn: Callable, args: tuple, kwargs: dict) -
         if re.search(pattern, text):
             what, fix = words
     if what:
-        line, code = _line_within(trace)
-        told = f"{line}, `{code}`: {what}, but {_VALUES}. " if code else f"{line}: {what}. "
+        made = [(file, int(n)) for file, n in _LEAKED.findall(text) if not file.startswith(_HIDDEN)]
+        file, number = made[-1] if made else _line_within(trace)
+        code = linecache.getline(file, number).partition("#")[0].strip()
+        told = f"{place(file, number)}{code and f', `{code}`'}: {what}. "
         return TypeError(told + fix.format(instead=_instead(code)))
     for pattern, fix in _SHAPES:
         if re.search(pattern, text) and fix not in text:
@@ -226,22 +262,20 @@ def misspelt(kwargs: Iterable[str], known: Iterable[str]) -> str:
 def _misspelt(error: Exception, text: str, fn: Callable, kwargs: dict) -> Exception:
     """The error of a call that does not fit the signature, with the argument that was meant."""
     parameters = inspect.signature(fn).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        if hint := misspelt(kwargs, parameters):
-            error.args = (text[max(text.find(f"{fn.__name__}()"), 0) :] + hint,)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if hint := "" if takes_all else misspelt(kwargs, parameters):
+        error.args = (text[max(text.find(f"{fn.__name__}()"), 0) :] + hint,)
     return error
 
 
-def _line_within(trace: TracebackType | None) -> tuple[str, str]:
-    """The user's innermost line that a traceback went through, or that called us; its code."""
-    line = users_line() or "your code"
+def _line_within(trace: TracebackType | None) -> tuple[str, int]:
+    """The user's innermost line that a traceback went through, or that called us."""
+    found = _users() or ("your code", 0)
     while trace is not None:
-        file, number = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-        if not file.startswith(_HIDDEN):
-            line = f"{file}:{number}"
+        if not trace.tb_frame.f_code.co_filename.startswith(_HIDDEN):
+            found = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
-    file, _, number = line.rpartition(":")
-    return line, linecache.getline(file, int(number)).partition("#")[0].strip() if file else ""
+    return found
 
 
 def _instead(code: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from keraunos.core import config as settings
+from keraunos.core import config as settings, past
 from keraunos.core.naming import snake_case
 
 T = TypeVar("T")
@@ -34,6 +34,11 @@ PACKAGES = (
     "layers", "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules",
     "quantizers", "random", "regularizers", "applications", "utils", "distillation",
 )  # fmt: skip
+
+_LARGEST = 16  # bytes of a number: complex128
+
+# Those of which no file has objects: what they do is done to folders and devices.
+_NOT_IN_FILES = ("callbacks", "distribution")
 
 _FUNCTIONS = ("activations", "losses", "metrics", "ops", "initializers", "layers", "callbacks")
 
@@ -96,6 +101,7 @@ def find(kind: str, identifier: Any) -> Any:
         return deserialize(identifier, kind=kind)
     if isinstance(identifier, str):
         thing = custom(identifier) or _by_name.get((kind, identifier))
+        thing = past.named(kind, identifier) if thing is None else thing
         if thing is None:
             raise ValueError(_unknown(kind, identifier))
         return thing() if isinstance(thing, type) else thing
@@ -106,13 +112,18 @@ def find(kind: str, identifier: Any) -> Any:
 
 def known(kind: str) -> list[str]:
     """The snake_case names of all objects of `kind`."""
-    return sorted({name for k, name in _by_name if k == kind and name == name.lower()})
+    names = {name for k, name in _by_name if k == kind and name == name.lower()}
+    return sorted(names - {name.replace("_", "") for name in names if "_" in name})
 
 
 def _unknown(kind: str, identifier) -> str:
     names = known(kind)
     close = difflib.get_close_matches(str(identifier), names, 1)
     hint = f" Did you mean {close[0]!r}?" if close else f" Known names: {', '.join(names)}."
+    if kind == "regularizers" and isinstance(identifier, (int, float)):
+        hint = f" Did you mean `keras.regularizers.L2({identifier})`?"
+    elif len(hint) > 400:
+        hint = f" Their names are in `keras.{kind}`."
     return (
         f"{identifier!r} is not one of keras.{kind}.{hint} "
         "An instance or a callable also works; name your own by `custom_objects`."
@@ -279,7 +290,8 @@ def _serialize_object(thing) -> dict[str, Any]:
         if compiled_with is not None:
             config["compile_config"] = serialize(compiled_with)
     if (shared := _shared.get()) is not None:
-        _, first = shared.setdefault(id(thing), (thing, config))
+        # a negative number: what is read meanwhile is kept by what files call it
+        _, first = shared.setdefault(-id(thing), (thing, config))
         if first is not config:
             first["shared_object_id"] = config["shared_object_id"] = id(thing)
     return config
@@ -312,11 +324,19 @@ def _deserialize_lambda(config) -> Callable:
     return types.FunctionType(code, names, "<lambda>", defaults and tuple(defaults), cells)
 
 
+def _deserialize_array(config: Mapping[str, Any]) -> np.ndarray:
+    dtype = np.dtype(config["dtype"])
+    if dtype.itemsize > _LARGEST and dtype.kind not in "US":
+        raise ValueError(f"An array in a config has the dtype {str(dtype)!r}.")
+    # Strings have the length that they need; a file could ask for any.
+    return np.array(config["value"], dtype.kind if dtype.kind in "US" else dtype)
+
+
 _PLAIN: dict[str, Callable[[dict], Any]] = {
     "__bytes__": lambda config: config["value"].encode(),
     "__tuple__": lambda config: tuple(deserialize(item) for item in config["value"]),
-    "__numpy__": lambda config: np.array(config["value"], config["dtype"]),
-    "__tensor__": lambda config: np.array(config["value"], config["dtype"]),
+    "__numpy__": _deserialize_array,
+    "__tensor__": _deserialize_array,
     "__slice__": lambda config: slice(
         *(deserialize(config[part]) for part in ("start", "stop", "step"))
     ),
@@ -348,11 +368,11 @@ def deserialize(
     if name in _PLAIN:
         return _PLAIN[name](inner)
     if name in ("function", "type"):
-        return _function(inner, kind)
+        return function(inner, kind)
     return _build(_class_of(config, kind), config)
 
 
-def _function(name: str, kind: str | None) -> Any:
+def function(name: str, kind: str | None = None) -> Any:
     """The function or class called `name`: the user's, or one of ours."""
     if (found := custom(name)) is not None:
         return found
@@ -393,7 +413,7 @@ def _class_of(config: dict, kind: str | None) -> Any:
     else:
         homes = []
     for home in homes:
-        if thing := lookup(home, name):
+        if home not in _NOT_IN_FILES and (thing := lookup(home, name)):
             return thing
     return _known_to_user(registered or name, name)
 

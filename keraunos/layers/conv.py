@@ -149,7 +149,7 @@ class Conv(AdaptableByOption, Windowed):
         channels = self.channels(input_shape)
         if channels % self.groups:
             raise ValueError(
-                f"{self._who}: the {channels} channels of an input of shape "
+                f"{self._who[:-1]}: the {channels} channels of an input of shape "
                 f"{tuple(input_shape)} do not split into {self.groups} equal `groups`."
             )
         self.weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))

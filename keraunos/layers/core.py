@@ -62,7 +62,8 @@ class Dense(Quantizable):
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ValueError(
                 f"{self._who} needs to know the last of at least two axes of its input, which "
-                f"has the shape {tuple(input_shape)}."
+                f"has the shape {tuple(input_shape)}. Fix the sizes in the Input, or use a global "
+                "pooling layer instead of `Flatten`."
             )
         self.weight("kernel", (input_shape[-1], self.units))
         if self.use_bias:

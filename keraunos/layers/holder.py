@@ -171,17 +171,19 @@ class Holder(Stateful):
         weights, variables = list(weights), self.weights
         if len(weights) != len(variables):
             raise ValueError(
-                f"{self._who} has {len(variables)} weights, got {len(weights)} arrays."
+                f"{self._who} has {len(variables)} weights, got {len(weights)} arrays. Give one "
+                f"for each, as `get_weights` does: {_told(variables)}."
             )
         for variable, value in zip(variables, weights):
             if tuple(np.shape(value)) != variable.shape:
                 raise ValueError(
-                    f"{self._who}: weight {variable.path} has shape {variable.shape}, "
+                    f"{self._who[:-1]}: weight {variable.path} has shape {variable.shape}, "
                     f"got an array of shape {tuple(np.shape(value))}."
                 )
         for variable, value in zip(variables, weights):
             variable.assign(value)
 
+    @errors.door
     def count_params(self) -> int:
         """How many numbers `weights` hold."""
         if not self.built:
@@ -255,3 +257,9 @@ class Holder(Stateful):
                 found[id(layer)] = layer
                 stack += reversed(layer._children(Holder)) if recursive else ()
         return list(found.values())
+
+
+def _told(variables: list[Variable]) -> str:
+    """Their names and shapes; of many, the first."""
+    found = [f"{variable.path} {variable.shape}" for variable in variables[:6]]
+    return ", ".join(found) + ", ..." * (len(variables) > 6)

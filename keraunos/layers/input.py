@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keraunos.core import config
+from keraunos.core import config, errors
 from keraunos.core.dtypes import standardize_dtype
 from keraunos.core.facts import Fact
 from keraunos.core.graph import KerasTensor, Node
@@ -109,6 +109,7 @@ class InputLayer(Layer):
         }
 
 
+@errors.door
 def Input(
     shape: Sizes | None = None,
     batch_size: int | None = None,

@@ -10,7 +10,6 @@ import contextvars
 import copy
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +19,7 @@ import numpy as np
 
 from keraunos.core import dtypes, errors, masks, naming, past, registry, remat, state, tree
 from keraunos.core.fields import Configurable, Field, checked, did_you_mean, needs, via
-from keraunos.core.graph import KerasTensor, Operation, abstract, symbolic_in
+from keraunos.core.graph import KerasTensor, Operation, abstract, is_symbolic, symbolic_in
 from keraunos.core.state import StatelessScope, Variable
 from keraunos.layers.holder import Holder
 from keraunos.layers.spec import InputSpec, Options
@@ -59,6 +58,7 @@ class Layer(Options, Operation, Holder):
     _remat: remat.RematScope | None = None
     input_spec: Any = None
     made_at: str | None
+    _made_in: int
     _given: tuple[tuple, dict]
 
     def __new__(cls, *args, **kwargs):
@@ -105,8 +105,8 @@ class Layer(Options, Operation, Holder):
         cls._takes = frozenset(inspect.signature(cls.call).parameters)
         if "build" in vars(cls):
             cls.build = _building(cls.build)  # type: ignore[method-assign]
-        if "__call__" in vars(cls):
-            cls.__call__ = errors.door(cls.__call__)  # type: ignore[method-assign]
+        for name in vars(cls).keys() & {"__init__", "__call__"}:
+            setattr(cls, name, errors.door(vars(cls)[name]))
 
     # What a layer does -------------------------------------------------------------------
 
@@ -212,10 +212,12 @@ class Layer(Options, Operation, Holder):
     def _way_out(self, spec: InputSpec, value: Any, shape: tuple) -> str:
         """What to do about an input that is not as expected; with a space before it."""
         least, most = spec.ndim or spec.min_ndim or 0, spec.ndim or spec.max_ndim or len(shape)
-        before = value.node and value.node.operation if isinstance(value, KerasTensor) else None
+        before: Any = value.node and value.node.operation if is_symbolic(value) else None
         if len(shape) == least - 1:
             if getattr(before, "return_sequences", True) is False:
-                return f" Give '{before.name}' `return_sequences=True`, so that it hands on all steps."
+                return (
+                    f" Give '{before.name}' `return_sequences=True`, so that it hands on all steps."
+                )
             return (
                 " If there is one number (channel, feature) at each place, add the axis: "
                 "`keras.ops.expand_dims(x, -1)`, or `x[..., None]` of an array."
@@ -238,20 +240,21 @@ class Layer(Options, Operation, Holder):
 
     @contextlib.contextmanager
     def _explaining(self, given) -> Iterator[None]:
-        """Say of an error which layer it came from, what that was called with, and what came before.
+        """Say of an error which layer it came from, with what arguments, and what came before it.
 
-        Of layers within layers the innermost says the first two, and each what it knows.
+        Of layers within layers the innermost says the first two.
         """
         try:
             yield
         except Exception as error:
             said = vars(error)
             if isinstance(error, AttributeError) and isinstance(error.obj, Layer):
-                error.args = (f"{error}{_unmade(error.obj, error.name)}",)
+                error.args = (f"{error}{_unmade(error.obj, str(error.name))}",)
             if "_called" not in said:
                 said["_called"] = True
                 who = "It was" if self._who in str(error) else f"In {self._who}"
-                error.add_note(f"{who} called with {errors.shapes(given)}.")
+                if told := errors.shapes(given):
+                    error.add_note(f"{who} called with {told}.")
             trail = _trail(given)
             if trail and "_trail" not in said:
                 said["_trail"] = True
@@ -275,6 +278,9 @@ class Layer(Options, Operation, Holder):
             for name, value in given.items()
             if all(hasattr(x, "shape") for x in jax.tree.leaves(value)) and value is not None
         }
+        if not shapes and given:
+            value = next(iter(given.values()))
+            raise TypeError(f"{self._who} takes tensors, got {_no_tensor(value)}")
         names = self._shape_names
         if len(names) > 1 or (names and names[0] != "input_shape" and names[0] in shapes):
             known = {name: shapes[name] for name in names if name in shapes}
@@ -296,9 +302,22 @@ class Layer(Options, Operation, Holder):
         finally:
             self._building = False
         self.built, self._build_shapes = True, shapes
+        self._check_owner()
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
             self._initial_weights = None
+
+    def _check_owner(self) -> None:
+        """Refuse weights of a layer that the `call` around us has made, and that nobody keeps."""
+        owner = _running.get()
+        if owner is None or not self._made or self._made_in != id(_so_far.get()):
+            return
+        if all(child is not self for child in state.walk(owner)):
+            raise RuntimeError(
+                f"{self._who} was made in the `call` of {owner._who} and would be made anew, with "
+                "new weights, in each call, and never be trained. Make it in `__init__`, as an "
+                "attribute, `self.layer = ...`, and only call it in `call`."
+            )
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes this layer was built with; None if it was not."""
@@ -383,11 +402,10 @@ class Layer(Options, Operation, Holder):
             return
         if not self.supports_masking and type(self).compute_mask is Layer.compute_mask:
             if jax.tree.leaves(previous) and not symbolic_in(inputs):
-                warnings.warn(
+                errors.warn(
                     f"{self._who} does not support masking: the mask of its input ends here, and "
                     "layers behind it do not see it. Set `self.supports_masking = True` in the "
-                    "layer if each step of its output depends on that step of its input.",
-                    stacklevel=2,
+                    "layer if each step of its output depends on that step of its input."
                 )
             return
         found = self.compute_mask(inputs, previous)
@@ -632,6 +650,15 @@ def _trail(given: dict[str, Any]) -> str:
         steps.insert(0, f"{symbols[0].node.operation.name} {symbols[0].shape}")
         symbols = symbols[0].node.inputs
     return " > ".join(steps)
+
+
+def _no_tensor(value: Any) -> str:
+    """What to say of an argument that is none."""
+    if isinstance(value, Layer):
+        return f"the layer {value.name!r} itself. Call it, and hand on what it gives: `layer(x)`."
+    if value is None:
+        return "None. Does the `call` of the layer before it `return` its output?"
+    return f"{errors.brief(value)}. Make it an array: `np.array(...)`."
 
 
 def _unmade(layer: "Layer", name: str) -> str:

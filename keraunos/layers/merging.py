@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keraunos.core import tree
+from keraunos.core import errors, tree
 from keraunos.core.fields import fields, needs
 from keraunos.core.registry import export
 from keraunos.layers.layer import Layer
@@ -36,7 +36,8 @@ class Merge(Layer):
             np.broadcast_shapes(*known)
         except ValueError:
             raise ValueError(
-                f"{self._who} merges shapes that broadcast together, got the shapes {shapes}."
+                f"{self._who} merges shapes that broadcast together, got the shapes {shapes}. "
+                "Bring them to the same shape first, as by a Dense layer with as many units."
             ) from None
 
     def _listed(self, shapes) -> list[tuple]:
@@ -209,41 +210,49 @@ def _of_length_1(x, axis: int):
     return x * lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(x), axis, keepdims=True), 1e-12))
 
 
+@errors.door
 def add(inputs: Any, **kwargs: Any) -> Any:
     """Sum of the inputs."""
     return Add(**kwargs)(inputs)
 
 
+@errors.door
 def subtract(inputs: Any, **kwargs: Any) -> Any:
     """First input minus the second."""
     return Subtract(**kwargs)(inputs)
 
 
+@errors.door
 def multiply(inputs: Any, **kwargs: Any) -> Any:
     """Product of the inputs."""
     return Multiply(**kwargs)(inputs)
 
 
+@errors.door
 def average(inputs: Any, **kwargs: Any) -> Any:
     """Mean of the inputs."""
     return Average(**kwargs)(inputs)
 
 
+@errors.door
 def maximum(inputs: Any, **kwargs: Any) -> Any:
     """Largest of the inputs."""
     return Maximum(**kwargs)(inputs)
 
 
+@errors.door
 def minimum(inputs: Any, **kwargs: Any) -> Any:
     """Smallest of the inputs."""
     return Minimum(**kwargs)(inputs)
 
 
+@errors.door
 def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
     """The inputs, joined along `axis`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
+@errors.door
 def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
     """Products of two tensors, example by example, summed along `axes`."""
     return Dot(axes=axes, **kwargs)(inputs)

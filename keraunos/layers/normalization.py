@@ -27,7 +27,7 @@ def _sizes(layer: Layer, shape: Sequence[int | None], axes: Sequence[int]) -> tu
     if any(not -rank <= axis < rank or shape[axis] is None for axis in axes):
         raise ValueError(
             f"{layer._who} needs to know the sizes along {list(axes)} of its input, which has the "
-            f"shape {tuple(shape)}."
+            f"shape {tuple(shape)}. The last axis is `axis=-1`."
         )
     return tuple(shape[axis] for axis in axes)  # type: ignore[misc]
 

@@ -47,7 +47,7 @@ class _Windows(_Pooling):
             isinstance(have, int) and have < size for have, size in zip(shape, self.pool_size)
         ):
             raise ValueError(
-                f"{self._who}: the output would be empty, for windows of `pool_size` "
+                f"{self._who[:-1]}: the output would be empty, for windows of `pool_size` "
                 f"{self.pool_size} do not fit into a space of {shape}. Use a smaller `pool_size`, "
                 "or padding='same'."
             )

@@ -78,6 +78,9 @@ class Permute(Layer):
             raise ValueError(needs(self, expected, "dims", self.dims))
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
+    def _way_out(self, spec, value, shape) -> str:
+        return f" Its `dims`, {self.dims}, must be one for each axis but the batch."
+
     def call(self, inputs):
         return jnp.transpose(inputs, (0, *self.dims))
 
@@ -154,7 +157,7 @@ class Cropping(Spatial):
             if size is not None and a + b >= size:
                 raise ValueError(
                     f"{self._who} would leave nothing of an input of shape {tuple(input_shape)}: "
-                    f"axis {axis} has size {size}, and {a} + {b} are to be cut off."
+                    f"axis {axis} has size {size}, and {a} + {b} are to be cut off. Crop less."
                 )
 
     def call(self, inputs):

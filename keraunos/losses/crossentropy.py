@@ -4,13 +4,12 @@ Shapes: predictions are `(..., classes)`, with the classes on `axis`. Targets ar
 class numbers `(...)` for the functions named sparse. The result is `(...)`.
 """
 
-import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from keraunos.core import config, masks
+from keraunos.core import config, errors, masks
 from keraunos.core.fields import Numbers, needs
 from keraunos.core.graph import Tensor, op
 from keraunos.core.registry import export
@@ -297,11 +296,17 @@ def _shapes(y_true, y_pred) -> str:
     return f"got y_true of shape {y_true.shape} and y_pred of shape {y_pred.shape}"
 
 
+_TWO = (
+    " For yes or no use one unit, `Dense(1, activation='sigmoid')`; with two units and a softmax, "
+    "sparse_categorical_crossentropy."
+)
+
+
 def _same_shape(who: str, y_true, y_pred) -> None:
     if not _fits(y_true.shape, y_pred.shape):
         raise ValueError(
             f"{who} needs a target for each prediction, {_shapes(y_true, y_pred)}. "
-            f"Both must have the shape of y_pred."
+            f"Both must have the shape of y_pred.{_TWO if y_pred.shape[-1:] == (2,) else ''}"
         )
 
 
@@ -317,6 +322,8 @@ def _one_number_per_class(who: str, y_true, y_pred, axis: int) -> None:
             f"If the targets are class numbers, use sparse_{who.replace('focal_', '')}, or "
             f"make them one-hot by keras.utils.to_categorical(y_true, {classes})."
         )
+    elif y_pred.ndim > 2 and y_true.ndim == 2 and y_true.shape[-1] == classes:
+        way_out = "Put `Flatten`, or a global pooling layer, before the last layer."
     else:
         got = y_true.shape[axis] if -y_true.ndim <= axis < y_true.ndim else 1
         way_out = f"The targets have {got} numbers each, so the last layer must have {got} units."
@@ -328,12 +335,11 @@ def _one_number_per_class(who: str, y_true, y_pred, axis: int) -> None:
 
 def _several_classes(who: str, y_pred, axis: int) -> None:
     if y_pred.ndim and y_pred.shape[axis] == 1:
-        warnings.warn(
+        errors.warn(
             f"{who} compares classes, but y_pred of shape {y_pred.shape} has only one on axis "
             f"{axis}, whose probability is always 1. For yes or no use binary_crossentropy; for "
             "more classes give the last layer as many units.",
             SyntaxWarning,
-            stacklevel=4,
         )
 
 

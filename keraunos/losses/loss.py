@@ -98,6 +98,12 @@ class Loss(Configurable):
         y_true = jax.tree.map(functools.partial(as_target, dtype=self.dtype), y_true)
         y_pred = jax.tree.map(lambda leaf: jnp.asarray(tensor(leaf), self.dtype), y_pred)
         losses = known(self.call(y_true, y_pred))
+        if losses is None:
+            fn = getattr(self, "fn", self.call)
+            raise TypeError(
+                f"The loss `{getattr(fn, '__name__', self.name)}`{errors.defined_at(fn)}, returned "
+                "None. Let it `return` a number for each sample."
+            )
         found = [m for m in (*found, masks.get_mask(losses)) if m is not None]
         mask = functools.reduce(jnp.logical_and, found) if found else None
         return reduce(jnp.asarray(losses), sample_weight, mask, self.reduction, self.dtype)

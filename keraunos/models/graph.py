@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos import ops
-from keraunos.core import masks, registry, tree
+from keraunos.core import errors, masks, registry, tree
 from keraunos.core.graph import Function, KerasTensor, Node, OpCall, Operation, symbolic_in
 from keraunos.layers.layer import Layer
 from keraunos.models import opnames
@@ -25,7 +25,7 @@ class Graph(Function):
                 if not isinstance(leaf, KerasTensor):
                     raise ValueError(
                         f"`{argument}` of a model must be symbolic tensors, made by `keras.Input` "
-                        f"and by calling layers on them; got {leaf!r}."
+                        f"and by calling layers on them; got {errors.brief(leaf)}."
                     )
         super().__init__(inputs, outputs, name)
         self.hosted: Any = None  # how it is cut in two, when somebody asked
@@ -79,9 +79,10 @@ class Graph(Function):
         else:
             leaves = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         if len(leaves) != len(self._inputs):
+            pair = " Inputs and targets are two arguments: `fit(x, y)`." if len(names) == 1 else ""
             raise ValueError(
                 f"The model has {len(self._inputs)} input{'s' if len(names) > 1 else ''} "
-                f"({', '.join(map(str, names))}), but got {len(leaves)} arrays."
+                f"({', '.join(map(str, names))}), but got {len(leaves)} arrays.{pair}"
             )
         return jax.tree.unflatten(jax.tree.structure(own), leaves)
 
@@ -193,15 +194,25 @@ def check(shape: tuple, symbol: KerasTensor, name: str, rows_only: bool = False)
 def wrong_shape(shape: tuple, symbol: KerasTensor, name: str) -> str:
     """What to say of data that does not fit an input."""
     shown = tuple(n if isinstance(n, int) else None for n in shape)
-    fixed = symbol.shape[:1] != (None,) and shown[1:] == symbol.shape[1:]
-    way = (
-        f" The batch size of this model is fixed: give batches of exactly {symbol.shape[0]} rows."
-        if fixed
-        else ""
-    )
-    return (
-        f"The input {name!r} of the model has shape {symbol.shape}, got data of shape {shown}.{way}"
-    )
+    layer = symbol.node.operation if symbol.node else None
+    made = f"made at {layer.made_at}" if layer is not None and layer.made_at else "of the model"
+    if symbol.shape[:1] != (None,) and shown[1:] == symbol.shape[1:]:
+        way = (
+            f"The batch size of this model is fixed: give batches of exactly {symbol.shape[0]} rows"
+        )
+    elif shown == symbol.shape[1:]:
+        way = (
+            "Axis 0 counts samples: one sample is `x[None]`. If these are the samples, the shape "
+            f"of the Input, {made}, must leave the batch out: {shown[1:]}"
+        )
+    elif len(shown) > len(symbol.shape):
+        way = "Axis 0 counts samples: take the axis too many away, as by `x[0]` or a reshape"
+    elif sorted(shown[1:], key=str) == sorted(symbol.shape[1:], key=str):
+        way = "The axes are in another order: `np.moveaxis(x, 1, -1)` puts channels last"
+    else:
+        way = f"Give such data, or another shape to the Input, {made}"
+    want = f"The input {name!r} of the model has shape {symbol.shape}"
+    return f"{want}, got data of shape {shown}. {way}."
 
 
 def _history(tensor: KerasTensor, calls: dict[int, list[Node]]) -> list:

@@ -195,6 +195,7 @@ class Model(Trainer):
         return self._flatten_layers(include_self=False, recursive=False)
 
     @layers.setter
+    @errors.door
     def layers(self, _: Any) -> None:
         raise AttributeError(
             "`Model.layers` is reserved; use another name for an attribute that holds layers."

@@ -42,17 +42,22 @@ class Sequential(Model):
         """Put a layer, or an `Input`, at the end."""
         if isinstance(layer, KerasTensor) and layer.node and not layer.node.inputs:
             layer = layer.node.operation
+        if isinstance(layer, type):
+            raise TypeError(
+                f"Sequential takes layers, got the class {layer.__name__}. Did you mean "
+                f"`{layer.__name__}(...)`?"
+            )
         if callable(layer) and not isinstance(layer, Layer):
             raise TypeError(
-                f"Sequential takes layers, got the function {layer!r}. Wrap it in "
+                f"Sequential takes layers, got {errors.brief(layer)}. Wrap it in "
                 "`keras.layers.Lambda`."
             )
         if not isinstance(layer, Layer):
             raise TypeError(f"Sequential takes layers, got {layer!r}.")
-        if layer.name in [other.name for other in self._layers]:
+        if other := next((other for other in self._layers if other.name == layer.name), None):
             raise ValueError(
-                f"`{self.name}` already has a layer called {layer.name!r}; give this one another "
-                "`name`."
+                f"`{self.name}` already has a layer called {layer.name!r}, made at "
+                f"{other.made_at}; give this one, made at {layer.made_at}, another `name`."
             )
         if isinstance(layer, InputLayer):
             if self._layers or self._head is not None:
@@ -76,7 +81,7 @@ class Sequential(Model):
             out = layer(self._tail)
         if not isinstance(out, KerasTensor):
             raise ValueError(
-                f"Layers of a Sequential return one tensor, but {layer.name!r} returned "
+                f"Layers of a Sequential return one tensor, but {layer._who} returned "
                 f"{len(symbolic_in(out))}. Use `keras.Model(inputs, outputs)` for such a graph."
             )
         self._tail, self._drawn, self.built = out, None, True
@@ -108,6 +113,7 @@ class Sequential(Model):
         return list(self._layers)
 
     @layers.setter
+    @errors.door
     def layers(self, _: Any) -> None:
         raise AttributeError("Use `add` and `pop` to change the layers of a Sequential.")
 

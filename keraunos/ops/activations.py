@@ -1,10 +1,10 @@
 """The activation functions of `keras.ops`, element by element unless an axis is named."""
 
-import warnings
 
 import jax
 import jax.numpy as jnp
 
+from keraunos.core import errors
 from keraunos.core.graph import Tensor, op
 from keraunos.ops.families import inexact, plain_axis
 
@@ -166,10 +166,9 @@ def softmax(x: Tensor, axis=-1):
     """Exponentials of `x`, scaled to sum to 1 along `axis` (one, several, or None for all)."""
     x = inexact(x)
     if isinstance(axis, int) and x.ndim and x.shape[axis] == 1:
-        warnings.warn(
+        errors.warn(
             f"softmax over axis {axis} of a tensor of shape {x.shape}: the axis has size 1, so "
-            "that the result is always 1. Did you mean `sigmoid`?",
-            stacklevel=4,
+            "that the result is always 1. Did you mean `sigmoid`?"
         )
     return jax.nn.softmax(x, plain_axis(axis))
 

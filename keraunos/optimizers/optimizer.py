@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import naming, past, registry
+from keraunos.core import errors, naming, past, registry
 from keraunos.core.config import floatx
 from keraunos.core.fields import Configurable, checked, did_you_mean, fields, needs, option
 from keraunos.core.state import StatelessScope, Variable
@@ -183,6 +183,11 @@ class Optimizer(Options, Configurable, Keeper):
         if isinstance(value, bool) or array.dtype.kind not in "fiu" or array.ndim:
             expected = "a number, a LearningRateSchedule or a callable"
             raise ValueError(needs(self, expected, "learning_rate", value))
+        if not isinstance(value, jax.core.Tracer) and array < 0:
+            errors.warn(
+                f"{type(self).__name__} has the `learning_rate` {value}: steps would go uphill, "
+                "the loss would grow. It should be positive; to climb on purpose, minimize `-loss`."
+            )
         return self.add_variable((), jnp.asarray(value, floatx()), name="learning_rate")
 
     @property

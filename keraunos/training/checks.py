@@ -1,4 +1,4 @@
-"""What `fit` looks for in its arguments before the first step: mistakes that would go on in silence.
+"""What `fit` looks for before the first step: mistakes that would go on in silence.
 
 What must be wrong is an error; what could be meant is a warning. Arrays are looked at as a
 whole, of streams the first batch; where a pass over all rows costs too much, some thousands of
@@ -34,17 +34,39 @@ _CROSSENTROPIES = {
 }
 
 
-def arguments(model: Any, x: Any, y: Any, validation_data: Any, class_weight: Any) -> None:
+def arguments(
+    model: Any, x: Any, y: Any, validation_split: Any, validation_data: Any, class_weight: Any
+) -> None:
     """Look at arguments of `fit` before anything is made of them."""
-    graph = getattr(model, "_graph", None)
+    graph: Any = getattr(model, "_graph", None)
+    if not isinstance(validation_split, (int, float)) or not 0 <= validation_split < 1:
+        raise ValueError(
+            f"`validation_split` must lie between 0 and 1, got {validation_split!r}. It is the "
+            "share "
+            "of the rows, the last ones, to validate on, as 0.2."
+        )
+    if validation_split and validation_data is None and not _is_arrays(x):
+        raise ValueError(
+            f"`validation_split` needs arrays to split, got a {type(x).__name__}. Keep some "
+            "batches "
+            "back, as `validation_data`."
+        )
+    if graph is not None and isinstance(x, dict):
+        own = graph._inputs_struct
+        names = list(own) if isinstance(own, dict) else graph.input_names
+        if not set(names) - x.keys() and (unused := [key for key in x if key not in names]):
+            errors.warn(
+                f"`x` has the key {unused[0]!r}, which no input of the model reads; the inputs are "
+                f"{', '.join(names)}."
+            )
     text_inputs = graph is None or any(t.dtype == "string" for t in graph._inputs)
     for name, part in (("x", x), ("y", y)):
-        if not isinstance(part, (np.ndarray, list, tuple, dict)):
+        if not _is_arrays(part):
             continue
         for path, leaf in jax.tree_util.tree_leaves_with_path(part):
             if isinstance(leaf, np.ndarray) and (name == "y" or not text_inputs):
                 _are_numbers(f"`{name}{jax.tree_util.keystr(path)}`", leaf, name)
-    if hasattr(validation_data, "shape") and _needs_targets(model):
+    if validation_data is not None and hasattr(validation_data, "shape") and _needs_targets(model):
         raise ValueError(
             f"`validation_data` must hold targets too, as the tuple `(x, y)`, got one array of "
             f"shape {tuple(validation_data.shape)}."
@@ -97,14 +119,15 @@ class _Input(NamedTuple):
 
 
 def _inputs(model: Any, x: Any, prefix: str) -> Iterator[_Input]:
-    graph = getattr(model, "_graph", None)
+    graph: Any = getattr(model, "_graph", None)
     if graph is not None and isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
         x = graph.arranged(x)
     paths = [(jax.tree_util.keystr(p), a) for p, a in jax.tree_util.tree_leaves_with_path(x)]
     symbols = [] if graph is None else graph._inputs
     for i, (path, array) in enumerate(paths):
         known = len(symbols) == len(paths)
-        name = f"`x` of the input {graph.input_names[i]!r}" if known and len(paths) > 1 else None
+        several = known and len(paths) > 1
+        name = f"`x` of the input {graph.input_names[i]!r}" if several else None
         readers = list(_readers(graph, symbols[i])) if known else None
         yield _Input(f"{prefix}{name or f'`x{path}`'}", np.asarray(array), readers)
 
@@ -133,7 +156,7 @@ def _input(given: _Input) -> None:
     if bad := _not_finite(array):
         text = (
             f"{given.label} holds {bad}. One of them makes the outputs, the loss and then all "
-            "weights NaN. Find them by `np.isfinite`, and drop or fill these rows (`np.nan_to_num`)."
+            "weights NaN. Find them by `np.isfinite`, and drop or fill these rows."
         )
         if mixed:
             raise ValueError(text)
@@ -144,12 +167,15 @@ def _input(given: _Input) -> None:
     low, high = _bounds(_some(array))
     if low == high and array.min() == array.max():
         errors.warn(
-            f"{given.label} is {low:g} everywhere, in all {len(array)} rows: nothing can be learned "
+            f"{given.label} is {low:g} everywhere, in all {len(array)} rows: nothing can be "
+            "learned "
             "from it. Look at how it is read; a division of integers, or a cast, may have made it."
         )
-    elif high - low > 200 and not all(isinstance(r, BatchNormalization) for r in readers or ()):
+        return
+    takers = [reader for reader in readers or () if not isinstance(reader, BatchNormalization)]
+    if high - low > 200 and takers:
         errors.warn(
-            f"{given.label} has values from {low:g} to {high:g}, and goes into {_who(readers[0])} "
+            f"{given.label} has values from {low:g} to {high:g}, and goes into {_who(takers[0])} "
             "as it is. Networks learn badly from such numbers: divide (`x / 255`), or begin with a "
             "`Rescaling` or `Normalization` layer."
         )
@@ -190,7 +216,7 @@ class _Target(NamedTuple):
 
     @property
     def who(self) -> str:
-        return f"{_who(self.maker)}, which gives the output," if self.maker else "the output"
+        return f"{_who(self.maker)} which gives the output," if self.maker else "the output"
 
     @property
     def classes(self) -> int | None:
@@ -247,7 +273,8 @@ def _labels_are_classes(t: _Target) -> None:
         if low < 0 or high > last:
             wrong = high if high > last else low
             raise ValueError(
-                f"{t.label} holds the class {wrong:g}, first in row {_first(t.array == wrong)}, but "
+                f"{t.label} holds the class {wrong:g}, first in row {_first(t.array == wrong)}, "
+                "but "
                 f"{t.who} has {t.classes} units, for the classes 0 to {last}. "
                 + _numbered(low, high, t.classes)
             )
@@ -308,7 +335,8 @@ def _one_class_each(t: _Target) -> None:
     sums = part.sum(t.options.get("axis", -1))
     if part.size and sums.max() > 1.001 and set(np.unique(part)) <= {0, 1}:
         errors.warn(
-            f"{t.label} names up to {sums.max():g} classes in one row, but {t.name} takes rows that "
+            f"{t.label} names up to {sums.max():g} classes in one row, but {t.name} takes rows "
+            "that "
             "sum to 1. If several classes can be true at once, use 'binary_crossentropy' and "
             "`activation='sigmoid'` in the last layer."
         )
@@ -351,7 +379,7 @@ def _does_not_broadcast(t: _Target) -> None:
 def _probabilities(t: _Target) -> None:
     wanted = _CROSSENTROPIES.get(t.name)
     found = _activation(t.maker)
-    if not wanted or not found:
+    if not wanted or not found or t.array.ndim < len(t.output.shape) - 1:
         return
     if t.options.get("from_logits") and found in _PROBABILITY:
         errors.warn(
@@ -361,7 +389,8 @@ def _probabilities(t: _Target) -> None:
         )
     elif not t.options.get("from_logits") and found in _NO_PROBABILITY:
         errors.warn(
-            f"The loss {t.name} takes probabilities, but {t.who} has the activation {found!r}: what "
+            f"The loss {t.name} takes probabilities, but {t.who} has the activation {found!r}: "
+            "what "
             f"is not from 0 to 1 is cut off and not learned. Use `activation={wanted!r}` there, or "
             "`from_logits=True` in the loss."
         )
@@ -441,6 +470,27 @@ def _follows(callback: Any) -> bool:
 # Pieces of the above ------------------------------------------------------------------------
 
 
+def frozen(model: Any) -> None:
+    """Warn of layers whose `trainable` was changed since `compile`."""
+    before = model._compiled.trainable
+    changed = [
+        layer
+        for layer in model._flatten_layers()
+        if before.get(id(layer), layer.trainable) != layer.trainable and layer.weights
+    ]
+    if changed:
+        state = "can be trained" if changed[0].trainable else "is frozen"
+        more = f"as {len(changed) - 1} others, " if len(changed) > 1 else ""
+        errors.warn(
+            f"{_who(changed[0])} {more}{state} since `compile`: from now on, in whatever `fit` or "
+            "`train_on_batch` of this model. Set `trainable` before `compile`, or call it again."
+        )
+
+
+def _is_arrays(x: Any) -> bool:
+    return isinstance(x, (np.ndarray, jax.Array, list, tuple, dict))
+
+
 def _are_numbers(label: str, array: np.ndarray, name: str) -> None:
     if array.dtype.kind not in "USO" or not array.size:
         return
@@ -456,7 +506,8 @@ def _are_numbers(label: str, array: np.ndarray, name: str) -> None:
         raise ValueError(f"{label} holds text, as {str(first)!r}, not numbers. {way_out}")
     if hasattr(first, "__len__"):
         raise ValueError(
-            f"{label} is an array of objects: its rows, as {str(first)[:40]}, have different lengths. "
+            f"{label} is an array of objects: its rows, as {str(first)[:40]}, have different "
+            "lengths. "
             "Make them alike by `keras.utils.pad_sequences`."
         )
 
@@ -469,7 +520,8 @@ def _are_classes(class_weight: Any) -> None:
     for key in class_weight:
         if not (isinstance(key, (int, np.integer, float)) or str(key).lstrip("-").isdigit()):
             raise ValueError(
-                f"`class_weight` has the key {key!r}; its keys must be class numbers, from 0 on, as "
+                f"`class_weight` has the key {key!r}; its keys must be class numbers, from 0 on, "
+                "as "
                 "in {0: 1.0, 1: 2.5}."
             )
 
@@ -505,7 +557,7 @@ def _first(where: np.ndarray) -> int:
 
 
 def _who(layer: Any) -> str:
-    return layer._who.rstrip(",") if hasattr(layer, "_who") else f"'{layer.name}'"
+    return layer._who if hasattr(layer, "_who") else f"{layer.name!r},"
 
 
 def _maker(output: Any) -> Any:

@@ -5,7 +5,9 @@ one thing for all outputs, a list in their order, or a dict by their names. `Out
 each of these into a list in the order of the outputs.
 """
 
+import contextlib
 import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ import jax
 import numpy as np
 
 from keraunos import losses as losses_module, metrics as metrics_module
-from keraunos.core import registry
+from keraunos.core import errors, registry
 from keraunos.core.naming import snake_case
 from keraunos.losses import Loss, LossFunctionWrapper
 from keraunos.metrics import Mean, MeanMetricWrapper, Metric
@@ -77,6 +79,17 @@ class Outputs:
         return self.spread(y, argument, is_tensor)
 
 
+def checked_names(kind: str, wanted: Any) -> None:
+    """Raise if a string in lists and dicts of losses or metrics names none."""
+    if isinstance(wanted, str) and wanted.lower() not in ("crossentropy", "ce", "accuracy", "acc"):
+        registry.find(kind, wanted)
+    elif isinstance(wanted, (list, tuple)):
+        for item in wanted:
+            checked_names(kind, item)
+    elif isinstance(wanted, Mapping) and not _is_config(wanted):
+        checked_names(kind, list(wanted.values()))
+
+
 def is_tensor(value: Any) -> bool:
     return hasattr(value, "shape")
 
@@ -119,7 +132,16 @@ def _loss_of(identifier: Any, y_true: Any, y_pred: Any) -> Loss | None:
     found = losses_module.get(identifier)
     if isinstance(found, Loss):
         return found
-    return LossFunctionWrapper(found, name=getattr(found, "__name__", type(found).__name__))
+    name = getattr(found, "__name__", type(found).__name__)
+    with contextlib.suppress(ValueError):  # a function of C tells no signature
+        try:
+            inspect.signature(found).bind(y_true, y_pred)
+        except TypeError:
+            raise TypeError(
+                f"The loss `{name}`{errors.defined_at(found)}, takes the arguments "
+                f"{inspect.signature(found)}, but losses are called as `loss(y_true, y_pred)`."
+            ) from None
+    return LossFunctionWrapper(found, name=name)
 
 
 class CompiledLoss:
@@ -171,7 +193,8 @@ class CompiledLoss:
                     f"The output {name!r} has the loss {part.name!r}, but `y` has no targets for "
                     "it. Give them, or leave the output out of `loss`."
                 )
-            value = part(target, output, sample_weight=each)
+            with errors.noting(f"In the loss {part.name!r} of the output {name!r}."):
+                value = part(target, output, sample_weight=each)
             if self.metrics:
                 rows = jax.tree.leaves(output)[0].shape[0]
                 next(trackers).update_state(value, sample_weight=rows)
@@ -272,10 +295,12 @@ class CompiledMetrics(Metric):
         for _, i, weighted, metric in self._rows:
             if targets[i] is None:
                 continue
-            if weighted and weights[i] is not None:
-                metric.update_state(targets[i], outputs.leaves[i], sample_weight=weights[i])
-            else:
-                metric.update_state(targets[i], outputs.leaves[i])
+            given = weighted and weights[i] is not None
+            kwargs = {"sample_weight": weights[i]} if given else {}
+            with errors.noting(
+                f"In the metric {metric.name!r} of the output {outputs.names[i]!r}."
+            ):
+                metric.update_state(targets[i], outputs.leaves[i], **kwargs)
 
     def reset_state(self) -> None:
         for metric in self.metrics:

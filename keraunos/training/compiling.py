@@ -9,7 +9,7 @@ from keraunos.layers.layer import Layer
 from keraunos.metrics import Mean, Metric
 from keraunos.optimizers import Optimizer
 from keraunos.training import rates
-from keraunos.training.compiled import CompiledLoss, CompiledMetrics
+from keraunos.training.compiled import CompiledLoss, CompiledMetrics, checked_names
 from keraunos.training.program import Program
 
 
@@ -23,6 +23,7 @@ class Compiled:
     tracker: Mean
     config: dict[str, Any]
     outputs: Any = None  # as symbolic tensors, once they are known
+    trainable: dict[int, bool] = dataclasses.field(default_factory=dict)  # by ids of layers
     run_eagerly: bool = False
     steps_per_execution: int | None = None
     programs: dict[tuple, Program] = dataclasses.field(default_factory=dict)
@@ -74,6 +75,8 @@ class Compiling(Layer):
                 `LossScaleOptimizer`.
         """
         names = getattr(self, "output_names", None)
+        checked_names("losses", loss)
+        checked_names("metrics", [metrics, weighted_metrics])
         if rates.are_patterns(optimizer):
             found, optimizer = rates.by_pattern(self, optimizer)
         else:
@@ -99,6 +102,7 @@ class Compiling(Layer):
                 "steps_per_execution": steps_per_execution,
                 "jit_compile": jit_compile,
             },
+            trainable={id(layer): layer.trainable for layer in self._flatten_layers()},
             run_eagerly=bool(run_eagerly),
             steps_per_execution=steps_per_execution,
         )

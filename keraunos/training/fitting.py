@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keraunos.callbacks import BackupAndRestore, CallbackList, TerminateOnNaN
+from keraunos.core import errors
 from keraunos.optimizers import Optimizer
 from keraunos.training.doctor import Watch
 from keraunos.training.interrupts import Deferred
@@ -98,12 +99,17 @@ class Fit:
             self.program, self.data, at.epoch, callbacks, "train", at.step, at.logs, self._between
         )
         if not at.step:
-            warnings.warn(
+            errors.warn(
                 "The data ended before the epoch began. Give data that can be read again, or at "
-                "least `steps_per_epoch * epochs` batches.",
-                stacklevel=4,
+                "least `steps_per_epoch * epochs` batches."
             )
             return False
+        if at.step < (self.data.num_batches or 0) and not model.stop_training:
+            errors.warn(
+                f"The data ended in epoch {at.epoch + 1}, after {at.step} of "
+                f"{self.data.num_batches} batches. Give data that can be read again, or at "
+                "least `steps_per_epoch * epochs` batches."
+            )
         if self.held_out is not None and _due(at.epoch + 1, self.validation_freq):
             scores, steps = model._evaluate(self.held_out, callbacks)
             at.validations, at.validated = at.validations + 1, at.validated + steps

@@ -95,7 +95,7 @@ class Trainer(Steps):
         self._check_counts(batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         x, y, sample_weight = self._columns(x, y, sample_weight)
         if check_data:
-            checks.arguments(self, x, y, validation_data, class_weight)
+            checks.arguments(self, x, y, validation_split, validation_data, class_weight)
         if validation_split and validation_data is None:
             kept, held = split_off(validation_split, x, y, sample_weight)
             (x, y, sample_weight), validation_data = kept, held
@@ -112,9 +112,10 @@ class Trainer(Steps):
         held_out = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            held_out = self._source(
-                *unpack(validation_data), batch_size=size, steps=validation_steps
-            )
+            with errors.noting("So it is in `validation_data`."):
+                held_out = self._source(
+                    *unpack(validation_data), batch_size=size, steps=validation_steps
+                )
         for each in (data, held_out):
             if run and each is not None:
                 each.keeps_place = True
@@ -389,6 +390,8 @@ class Trainer(Steps):
         key = kind, pick, keep, str(guard), self.run_eagerly, placement.current(), *ids
         programs = self._compiled.programs if self._compiled else self._predictors_here()
         if key not in programs:
+            if kind == "train" and self._compiled:
+                checks.frozen(self)
             step = self._pure_step(kind, groups)
             if guard is not None:
                 step, groups = guard(step), (*groups, [noted])
@@ -427,6 +430,11 @@ class Trainer(Steps):
 
         def finished(values, data):
             out, values = run(values, data)
+            if out is None and kind != "predict":
+                raise TypeError(
+                    f"`{STEPS[kind]}`{errors.defined_at(step)}, returned None. Let it return the "
+                    "logs, a dict of numbers by name, as `{'loss': loss}`."
+                )
             return jax.tree.map(tensor, out), values  # a metric's result may be its variable
 
         return finished
