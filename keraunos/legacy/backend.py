@@ -7,6 +7,7 @@ then. Functions that are the same but for a name are in tables.
 import builtins
 import contextlib
 import functools
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,8 @@ from keraunos.legacy.graphs import (
 _SAME = """
 abs all any cos cumprod cumsum elu equal exp greater greater_equal less less_equal log logsumexp max
 maximum mean min minimum not_equal prod round sigmoid sign sin softmax softplus softsign square
-stop_gradient sum std tanh tile transpose var ones_like zeros_like dot squeeze
+stop_gradient sum std tanh tile transpose var ones_like zeros_like dot squeeze cast
+binary_crossentropy categorical_crossentropy
 """.split()
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "argmax": {"axis": -1},
@@ -259,10 +261,6 @@ def _slice(x: Tensor, start: Any, size: Any):
     return x[tuple(builtins.slice(s, e) for s, e in zip(start, ends))]
 
 
-def cast(x: Any, dtype: Any) -> Any:
-    return ops.cast(x, dtype)
-
-
 def cast_to_floatx(x: Any) -> Any:
     return np.asarray(x, floatx()) if not is_tensor(x) else ops.cast(x, floatx())
 
@@ -348,16 +346,6 @@ def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
     return ops.in_top_k(ops.cast(targets, "int32"), predictions, k)
 
 
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
-    return ops.binary_crossentropy(target, output, from_logits)
-
-
-def categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
-) -> Any:
-    return ops.categorical_crossentropy(target, output, from_logits, axis)
-
-
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Any:
@@ -436,23 +424,8 @@ def _conv_transpose(
 conv2d_transpose = conv3d_transpose = _conv_transpose
 
 
-def depthwise_conv2d(
-    x: Any, depthwise_kernel: Any, strides: Any = (1, 1), padding: str = "valid",
-    data_format: Any = None, dilation_rate: Any = (1, 1),
-) -> Any:  # fmt: skip
-    return ops.depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
-
-
-def _separable(
-    x: Any, depthwise_kernel: Any, pointwise_kernel: Any, strides: Any = 1,
-    padding: str = "valid", data_format: Any = None, dilation_rate: Any = 1,
-) -> Any:  # fmt: skip
-    return ops.separable_conv(
-        x, depthwise_kernel, pointwise_kernel, strides, padding, data_format, dilation_rate
-    )
-
-
-separable_conv1d = separable_conv2d = _separable
+depthwise_conv2d, separable_conv1d = ops.depthwise_conv, ops.separable_conv
+separable_conv2d = separable_conv1d
 
 
 def _pool(
@@ -508,22 +481,21 @@ def _seed(seed: Any) -> Any:
     return vars(layer)["_drawn"]
 
 
-def random_normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    return random.normal(shape, mean, stddev, dtype, _seed(seed))
+def _goes_on(fn: Callable) -> Callable:
+    takes = inspect.signature(fn)
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = takes.bind(*args, **kwargs)
+        given.arguments["seed"] = _seed(given.arguments.get("seed"))
+        return fn(*given.args, **given.kwargs)
+
+    return call
 
 
-def random_uniform(
-    shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    return random.uniform(shape, minval, maxval, dtype, _seed(seed))
-
-
-def truncated_normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    return random.truncated_normal(shape, mean, stddev, dtype, _seed(seed))
+random_normal, random_uniform, truncated_normal, dropout = map(
+    _goes_on, (random.normal, random.uniform, random.truncated_normal, random.dropout)
+)
 
 
 def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Any:
@@ -543,10 +515,6 @@ def random_uniform_variable(
     shape: Any, low: Any, high: Any, dtype: Any = None, name: Any = None, seed: Any = None
 ) -> Any:
     return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
-
-
-def dropout(x: Any, level: float, noise_shape: Any = None, seed: Any = None) -> Any:
-    return random.dropout(x, level, noise_shape, _seed(seed))
 
 
 # Loops and choices -------------------------------------------------------------------------
