@@ -119,11 +119,13 @@ class History(Callback):
     Attributes:
         history: A list for each name in the logs.
         epoch: The number of each epoch.
+        within: Of each validation within an epoch its epoch and step, from 1 on, and its numbers.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.history: dict[str, list] = past.Logs()
+        self.within: list[dict[str, Any]] = []
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.epoch: list[int] = []

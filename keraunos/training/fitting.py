@@ -22,6 +22,7 @@ class Fit:
         held_out: The data to validate on; None for none.
         validation_freq: Every so many epochs, or after those in a list.
         run: What keeps the state of all this; None if nobody asked for it.
+        validation_every: Also validate within epochs, every so many steps.
     """
 
     def __init__(
@@ -33,9 +34,12 @@ class Fit:
         callbacks: CallbackList,
         validation_freq: Any,
         run: Run | None,
+        validation_every: int | None = None,
     ):
         self.model, self.program, self.data, self.held_out = model, program, data, held_out
         self.callbacks, self.validation_freq, self.run = callbacks, validation_freq, run
+        self.validation_every = validation_every
+        self._scores: dict[str, float] = {}  # of the last validation within this epoch
         self.at = run.position if run else Position()
         self.signals = Deferred() if run else None
         watched = isinstance(program, Watch) or any(
@@ -96,7 +100,16 @@ class Fit:
         if isinstance(self.program, Watch):
             self.program.epoch, self.program.done = at.epoch, at.step
         logs, at.step = model._epoch(
-            self.program, self.data, at.epoch, callbacks, "train", at.step, at.logs, self._between
+            self.program,
+            self.data,
+            at.epoch,
+            callbacks,
+            "train",
+            at.step,
+            at.logs,
+            self._between,
+            self.validation_every,
+            self._within,
         )
         if not at.step:
             errors.warn(
@@ -110,14 +123,33 @@ class Fit:
                 f"{self.data.num_batches} batches. Give data that can be read again, or at "
                 "least `steps_per_epoch * epochs` batches."
             )
-        if self.held_out is not None and _due(at.epoch + 1, self.validation_freq):
-            scores, steps = model._evaluate(self.held_out, callbacks)
-            at.validations, at.validated = at.validations + 1, at.validated + steps
-            logs |= {f"val_{name}": value for name, value in scores.items()}
+        if self._validates_after(at.epoch):
+            self._scores = self._validate()
+        logs |= self._scores
+        self._scores = {}
         callbacks.on_epoch_end(at.epoch, logs)
         at.epoch, at.step, at.read, at.logs = at.epoch + 1, 0, at.read + at.step, logs
         self._keep(at_end_of_epoch=True)
         return True
+
+    def _validates_after(self, epoch: int) -> bool:
+        return self.held_out is not None and _due(epoch + 1, self.validation_freq)
+
+    def _validate(self) -> dict[str, float]:
+        scores, steps = self.model._evaluate(self.held_out, self.callbacks)
+        self.at.validations, self.at.validated = self.at.validations + 1, self.at.validated + steps
+        return {f"val_{name}": value for name, value in scores.items()}
+
+    def _within(self, step: int) -> dict[str, float]:
+        """What a validation says, `step` steps into the epoch; metrics go on as if it were not."""
+        if step == self.data.num_batches and self._validates_after(self.at.epoch):
+            return {}
+        held = [(variable, variable.numpy()) for variable in self.model.metrics_variables]
+        self._scores = self._validate()
+        for variable, value in held:
+            variable.assign(value)
+        self.model.history.within.append({"epoch": self.at.epoch + 1, "step": step, **self._scores})
+        return self._scores
 
     def _between(self, step: int, logs: dict[str, Any]) -> None:
         """Between two calls of the program, `step` steps into the epoch."""

@@ -167,11 +167,16 @@ class Pacer:
         self.fixed = 1 if patience == 0 and not fixed else fixed
         self.length = self.fixed or 1
 
-    def runs(self, steps: range, most: float = math.inf) -> Iterator[tuple[int, int]]:
-        """Pairs `(start, count)` that cover `steps`, each timed while it is out."""
+    def runs(self, steps: range, most: Callable | float = math.inf) -> Iterator[tuple[int, int]]:
+        """Pairs `(start, count)` that cover `steps`, each timed while it is out.
+
+        Args:
+            most: How many one may cover; a function if that changes on the way.
+        """
         start = steps.start
         while start < steps.stop:
-            count = int(min(self.length, steps.stop - start, most))
+            room = most() if callable(most) else most
+            count = int(min(self.length, steps.stop - start, room))
             began = time.perf_counter()
             yield start, count
             self._ran(count, time.perf_counter() - began)

@@ -1,8 +1,12 @@
 """Learning rates: one for each part of a model, and a way to find a good one."""
 
+import contextlib
+import dataclasses
 import difflib
 import fnmatch
-from collections.abc import Mapping, Sequence
+import math
+import random as python_random
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +16,8 @@ from keraunos import optimizers
 from keraunos.core.state import Variable
 from keraunos.layers.layer import Layer
 from keraunos.optimizers import MultiOptimizer, Optimizer
+from keraunos.optimizers.schedules import ExponentialDecay
+from keraunos.random import global_variables
 from keraunos.training import paths
 
 
@@ -118,16 +124,60 @@ class Rates:
     suggestion: float
 
 
-def judged(rates: Sequence[float], losses: Sequence[float], smoothing: float) -> Rates:
-    """What losses say of rates that grow by a factor.
+def growing(optimizer: Any, lowest: float, highest: float, steps: int) -> Optimizer:
+    """An optimizer like this one, whose learning rate grows by a factor with each step."""
+    if not 0 < lowest < highest:
+        raise ValueError(
+            f"`lowest` must be positive and less than `highest`, got {lowest!r} and {highest!r}."
+        )
+    if isinstance(optimizer, optimizers.LossScaleOptimizer):
+        inner = growing(optimizer.inner_optimizer, lowest, highest, steps)
+        return optimizers.LossScaleOptimizer(inner)
+    if not isinstance(optimizer, Optimizer) or isinstance(optimizer, MultiOptimizer):
+        raise ValueError(f"A search needs one optimizer with one learning rate, got {optimizer!r}.")
+    rate = ExponentialDecay(lowest, max(steps - 1, 1), highest / lowest)
+    return type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})
+
+
+@contextlib.contextmanager
+def trial(model: Any, optimizer: Optimizer | None = None) -> Iterator[None]:
+    """Within it, training leaves no trace: not on the model, nor on random numbers."""
+    compiled, held = model._compiled, [(v, v.numpy()) for v in _all_variables(model)]
+    states = python_random.getstate(), np.random.get_state()
+    if optimizer is not None:
+        model._compiled = dataclasses.replace(compiled, optimizer=optimizer, programs={})
+    try:
+        yield
+    finally:
+        model._compiled = compiled
+        for variable, value in held:
+            variable.assign(value)
+        python_random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def _all_variables(model: Any) -> list[Variable]:
+    groups = [variable for group in model._groups("train") for variable in group]
+    return [*groups, *global_variables()]
+
+
+def judged(
+    lowest: float, highest: float, steps: int, losses: Iterable[float], smoothing: float
+) -> Rates:
+    """What losses say of rates that grow by a factor; read as long as they say something.
 
     Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.
     """
-    weight, average, smooth = 1 - smoothing, 0.0, []
-    for i, loss in enumerate(losses):
-        average += weight * (loss - average)
-        smooth.append(average / (1 - smoothing ** (i + 1)))
-    last = int(np.argmin(smooth))
-    slopes = np.gradient(np.array(smooth)[: max(last + 1, 2)])
-    best = int(np.argmin(slopes))
-    return Rates(np.array(rates), np.array(losses), float(rates[best]))
+    average, seen, smooth = 0.0, [], []
+    for loss in losses:
+        seen.append(loss)
+        average = smoothing * average + (1 - smoothing) * loss
+        smooth.append(average / (1 - smoothing ** len(seen)))
+        if not math.isfinite(loss) or smooth[-1] > 4 * min(smooth):
+            break
+    rates = np.geomspace(lowest, highest, steps)[: len(seen)]
+    near = max(steps // 20, 1)  # slopes are taken over a tenth of the rates, after as many
+    falling = np.array(smooth)[2 * near : int(np.nanargmin(smooth)) + 1]
+    slopes = falling[2 * near :] - falling[: -2 * near]
+    best = 3 * near + int(np.argmin(slopes)) if slopes.size else int(np.nanargmin(smooth))
+    return Rates(rates, np.array(seen), float(rates[best]))

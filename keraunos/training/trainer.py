@@ -7,7 +7,8 @@ the model, save it or change it, at any time that it is called.
 
 import functools
 import inspect
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -18,13 +19,15 @@ from keraunos.callbacks import CallbackList
 from keraunos.core import errors, past, placement, state
 from keraunos.core.fields import did_you_mean
 from keraunos.core.graph import KerasTensor, tensor
-from keraunos.core.state import Variable, keep_what_others_hold, pure
-from keraunos.data import columns, source, split_off
+from keraunos.core.state import Variable, keep_what_others_hold, lend, pure
+from keraunos.data import Arrays, columns, source, split_off
 from keraunos.optimizers import Optimizer
-from keraunos.training import checks, state_tree as states
+from keraunos.training import checks, rates, state_tree as states
 from keraunos.training.doctor import KINDS, Watch
 from keraunos.training.fitting import Fit, run_to_keep
 from keraunos.training.program import Pacer, Program
+from keraunos.training.rates import Rates
+from keraunos.training.sizes import largest_batch
 from keraunos.training.steps import Steps, unpack
 
 STEPS = {"train": "train_step", "test": "test_step", "predict": "predict_step"}
@@ -43,7 +46,7 @@ class Trainer(Steps):
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
+        batch_size: Any = None,
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
@@ -61,6 +64,7 @@ class Trainer(Steps):
         resume: Any = None,
         check_data: bool = True,
         on_nan: str | None = None,
+        validation_every: int | None = None,
     ) -> Any:
         """Train for some epochs; returns the `History` of the logs.
 
@@ -68,7 +72,8 @@ class Trainer(Steps):
             x, y, sample_weight: Arrays, or lists or dicts of them by the names of inputs
                 and outputs; or in `x` anything that gives `(x, y, sample_weight)` in
                 batches.
-            batch_size: Rows in a step; 32.
+            batch_size: Rows in a step; 32. "auto" for as large a power of two as the data and the
+                memory of the device allow.
             verbose: 0 silent, 1 or "auto" a progress bar, 2 a line an epoch.
             validation_split: Share of the rows, the last ones, to validate on.
             validation_data: `(x, y)` or `(x, y, sample_weight)`, or batches.
@@ -84,6 +89,8 @@ class Trainer(Steps):
             on_nan: At the first step whose loss or weights are not finite, say in which layer and
                 rows that began; and "stop" before it, "skip" such steps, or only "report". By
                 default a warning names the step, as far as it is known.
+            validation_every: Also validate within epochs, every so many steps; `History.within`
+                keeps what that says, and logs of these steps have it.
         """
         self._needs_compile("fit")
         if on_nan not in (None, *KINDS):
@@ -92,8 +99,15 @@ class Trainer(Steps):
                 f"{did_you_mean(str(on_nan), KINDS) or '.'}"
             )
         run = run_to_keep(resume, callbacks)
-        self._check_counts(batch_size=batch_size, epochs=epochs, steps_per_epoch=steps_per_epoch)
         x, y, sample_weight = self._columns(x, y, sample_weight)
+        took = batch_size == "auto" and self._largest_batch(x, y, sample_weight)
+        batch_size = took or batch_size
+        self._check_counts(
+            batch_size=batch_size,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_every=validation_every,
+        )
         if check_data:
             checks.arguments(self, x, y, validation_split, validation_data, class_weight)
         if validation_split and validation_data is None:
@@ -119,8 +133,15 @@ class Trainer(Steps):
         for each in (data, held_out):
             if run and each is not None:
                 each.keeps_place = True
+        if validation_every and held_out is None:
+            raise ValueError("`validation_every` needs `validation_data` or `validation_split`.")
         self._make_ready(data.first(), training=True)
         callbacks = self._callback_list(callbacks, verbose, epochs, data.num_batches)
+        if took:
+            for callback in callbacks.callbacks:
+                callback.params["batch_size"] = took
+            if verbose not in (0, False):
+                print(f"batch_size='auto': {took} rows, {data.num_batches} steps an epoch")
         if check_data and on_nan is None:
             checks.data(self, data, held_out, class_weight)
             checks.monitors(self, callbacks.callbacks, held_out)
@@ -131,9 +152,59 @@ class Trainer(Steps):
         if on_nan is not None:
             program = Watch(self, functools.partial(self._program, "train", data.pick), on_nan)
         self.stop_training = False
-        return Fit(self, program, data, held_out, callbacks, validation_freq, run).go(
-            initial_epoch, epochs
-        )
+        fit = Fit(self, program, data, held_out, callbacks, validation_freq, run, validation_every)
+        return fit.go(initial_epoch, epochs)
+
+    def _largest_batch(self, x: Any, y: Any, sample_weight: Any) -> int:
+        data = self._source(x, y, sample_weight, 2)
+        if not isinstance(data, Arrays):
+            raise ValueError("`batch_size='auto'` needs arrays; loaders make batches themselves.")
+        self._make_ready(data.first(), training=True)
+        groups = self._groups("train")
+        return largest_batch(self._pure_step("train", groups), lend(*groups), data)
+
+    def find_learning_rate(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        lowest: float = 1e-7,
+        highest: float = 10.0,
+        steps: int = 100,
+        smoothing: float = 0.9,
+    ) -> Rates:
+        """Train with ever higher learning rates, and see where the loss falls fastest.
+
+        The model, its optimizer and random numbers are then as they were before. It ends early
+        where the loss is four times what it was at best.
+
+        Args:
+            lowest, highest: The first rate and the last.
+            smoothing: Share of the losses before in the running mean that is judged.
+        """
+        self._needs_compile("find_learning_rate")
+        self._check_counts(batch_size=batch_size, steps=steps)
+        with rates.trial(self):
+            seed = random_module.make_default_seed()
+            data = self._source(x, y, sample_weight, batch_size, shuffle=True, seed=seed)
+            self._make_ready(data.first(), training=False)
+            with rates.trial(self, rates.growing(self.optimizer, lowest, highest, steps)):
+                self._make_ready(data.first(), training=True)
+                program = self._program("train", data.pick)
+                losses = itertools.islice(self._each_loss(program, data), steps)
+                return rates.judged(lowest, highest, steps, losses, smoothing)
+
+    def _each_loss(self, program: Program, data: Any) -> Iterator[float]:
+        """The losses of one step after the other, epoch after epoch."""
+        for epoch in itertools.count():
+            before = None
+            for feed, room in data.feeds(epoch):
+                for before in room:
+                    self.reset_metrics()
+                    yield numbers(program(feed, before, 1))["loss"]
+            if before is None:
+                return
 
     @errors.door
     @past.takes_old_names
@@ -212,12 +283,15 @@ class Trainer(Steps):
         done: int = 0,
         logs: dict[str, Any] | None = None,
         between: Callable | None = None,
+        every: int | None = None,
+        look: Callable[[int], dict] | None = None,
     ) -> tuple[dict[str, Any], int]:
         """Run over an epoch of data, as far as callbacks let it; the last logs, and the steps.
 
         Args:
             done, logs: Steps of the epoch that are behind us, what they said.
             between: Called as `between(done, logs)` whenever the program returns.
+            every, look: After so many steps, `look(done)` is called and gives further logs.
         """
         begin = getattr(callbacks, f"on_{kind}_batch_begin")
         end = getattr(callbacks, f"on_{kind}_batch_end")
@@ -227,10 +301,15 @@ class Trainer(Steps):
         if done and stopped():
             return logs, done
         for feed, steps in data.feeds(epoch, done):
-            for start, count in pacer.runs(steps, program.most(feed)):
+            most = program.most(feed)
+            for start, count in pacer.runs(
+                steps, most if every is None else lambda: min(most, every - done % every)
+            ):
                 begin(done)
                 logs = numbers(program(feed, start, count))
                 done += count
+                if every and look and done % every == 0:
+                    logs |= look(done)
                 end(done - 1, logs)
                 if between:
                     between(done, logs)
