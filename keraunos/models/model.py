@@ -22,6 +22,7 @@ from keraunos.models.hosted import Hosted, Ready
 from keraunos.models.quantizing import quantize
 from keraunos.models.reading import read
 from keraunos.models.summary import summary
+from keraunos.saving import configs, old
 from keraunos.training.trainer import Trainer
 
 
@@ -433,7 +434,11 @@ def _is_arrays(x: Any) -> bool:
 
 def model_from_json(json_string: str, custom_objects: Mapping | None = None) -> Any:
     """The model that `to_json` described, with new weights."""
-    return registry.deserialize(saving.configs.parsed(json_string), custom_objects, kind="models")
+    config = configs.parsed(json_string)
+    with registry.CustomObjectScope(custom_objects):
+        if isinstance(config, dict) and "module" not in config:  # Keras 1 and 2
+            config = old.upgraded(config)
+        return registry.deserialize(config, kind="models")
 
 
 @errors.door

@@ -27,6 +27,16 @@ def _opened(path: Path, mode: str = "r") -> Any:
     return h5py.File(path, mode)
 
 
+def asked_for(save_format: str | None, otherwise: bool) -> bool:
+    """Whether the argument `save_format` of Keras 2 means these files; `otherwise` without it."""
+    if save_format in (None, "h5", "hdf5", "keras"):
+        return otherwise if save_format is None else save_format != "keras"
+    raise ValueError(
+        f"`save_format={save_format!r}` is not written here. Leave it out, with a name that ends "
+        "in `.keras` (or `.h5`); `model.export(path, 'stablehlo')` writes a program to serve."
+    )
+
+
 def is_whole_model(path: Path) -> bool:
     """Whether an HDF5 file holds a model of Keras 1 or 2, not only weights."""
     with _opened(path) as file:
@@ -123,7 +133,9 @@ def _plain(config: Any) -> Any:
 def load_model(path: Path, compile: bool) -> Any:
     """The model that a file of Keras 1 or 2 holds."""
     with _opened(path) as file:
-        config = old.upgraded(json.loads(_text(file.attrs["model_config"])))
+        config = json.loads(_text(file.attrs["model_config"]))
+        if not _text(file.attrs.get("keras_version", "")).startswith("3."):
+            config = old.upgraded(config)
         model = registry.deserialize(config, kind="models")
         _load(model, file, path)
         training = file.attrs.get("training_config") if compile else None

@@ -36,8 +36,8 @@ _CLASSES = {
 }
 
 # Names of arguments, and after the dash the class whose they are; without one, of every class.
-_NAMES = dict(
-    row.split(": ")
+_NAMES: dict[str, str] = dict(
+    tuple(row.split(": "))  # type: ignore[misc]
     for row in """
 U_regularizer: recurrent_regularizer
 W_constraint: kernel_constraint
@@ -196,10 +196,10 @@ def _value(key: str, value: Any) -> Any:
         return value in ("one", "ones")
     if key.endswith("activation") and value == "hard_sigmoid":
         return hard_sigmoid_of_keras_2.__name__
-    if key.endswith(("_regularizer", "_constraint")) and isinstance(value, dict):
-        if "class_name" not in value and "name" in value:  # Keras 1
-            inner = {k: v for k, v in value.items() if k != "name"}
-            return upgraded({"class_name": value["name"], "config": inner})
+    first = isinstance(value, dict) and "name" in value and "class_name" not in value
+    if first and key.endswith(("_regularizer", "_constraint")):  # of Keras 1
+        inner = {k: v for k, v in value.items() if k != "name"}
+        return upgraded({"class_name": value["name"], "config": inner})
     return value if callable(value) else upgraded(value)
 
 
@@ -222,7 +222,7 @@ def _function(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(function, dict):  # as Keras 3 writes it, who refuses code itself
         return config
     named = config.get("function_type") == "function" and isinstance(function, str)
-    found = registry.custom(function) if named else None
+    found = registry.custom(str(function)) if named else None
     if found is None and config.get("name"):
         found = registry.custom(config["name"])
     if found is None:
@@ -381,6 +381,8 @@ def _object(config: Any, kind: str, outputs: list[str] = []) -> Any:  # noqa: B0
     config = upgraded(config)
     if isinstance(config, str):
         return config
+    if not isinstance(config["config"], dict):  # the name of a function of the user's
+        return registry.deserialize(config, kind=kind)
     inner = dict(config["config"])
     for output in outputs:  # whose name comes before that of a metric, which we do ourselves
         if str(inner.get("name")).startswith(f"{output}_"):
@@ -414,7 +416,7 @@ def slots(optimizer: Any, saved: dict[str, np.ndarray], origin: "Origin") -> lis
     kinds = max(map(len, held), default=0)
     if kinds and (origin.first or len(rest) < kinds * len(held)):
         return None
-    today = next(iter(saved)).startswith("iteration")
+    today = next(iter(saved), "").startswith("iteration")
     own = {id(v) for slots in held for v in slots}
     order = [v for v in optimizer.variables if id(v) in own]
     if not today:
@@ -425,9 +427,10 @@ def slots(optimizer: Any, saved: dict[str, np.ndarray], origin: "Origin") -> lis
     if (product := getattr(optimizer, "_product", None)) is not None:  # of Nadam
         cached = [array for name, array in saved.items() if "momentum_cache" in name]
         past = np.prod(optimizer._momentum(np.arange(1.0, 1.0 + int(*steps or [0]))))
-        found[id(product)] = (cached or [past])[0]
+        found[id(product)] = (cached or [np.asarray(past)])[0]
     values = [found.get(id(v), v) for v in optimizer.variables]
-    fits = all(np.shape(a) == tuple(v.shape) for a, v in zip(values, optimizer.variables))
+    shapes = [np.asarray(value).shape for value in values]
+    fits = shapes == [tuple(v.shape) for v in optimizer.variables]
     return [np.asarray(value) for value in values] if fits else None
 
 
@@ -484,7 +487,7 @@ def fitted(layer: Any, variables: list, arrays: list[np.ndarray], origin: Origin
     for i, (owner, name) in enumerate(places[: len(found)]):
         gates = getattr(owner, "gates", 0)
         if name == "bias" and found[i].shape == (2 * gates * getattr(owner, "units", 0),):
-            found[i - 2 : i + 1] = _from_cudnn(*found[i - 2 : i + 1], gates)
+            found[i - 2 : i + 1] = _from_cudnn(found[i - 2], found[i - 1], found[i], gates)
     return found + waiting
 
 
