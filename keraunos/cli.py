@@ -28,8 +28,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("script", help="a Python file")
     run.add_argument("args", nargs=argparse.REMAINDER, help="what the script finds in sys.argv[1:]")
     run.set_defaults(do=lambda given: run_script(given.script, given.args))
+    inspect = commands.add_parser(
+        "inspect",
+        help="show what a file of a model or of weights holds",
+        description="Show what a .keras, .h5, .weights.h5, .weights.json or .safetensors file "
+        "holds, without building or running any of it.",
+    )
+    inspect.add_argument("file", help="a file, or a folder that holds what a .keras file holds")
+    inspect.set_defaults(do=lambda given: inspect_file(given.file))
     given = parser.parse_args(arguments)
     return given.do(given)
+
+
+def inspect_file(path: str) -> int:
+    """Print what the file at `path` holds; the exit code."""
+    try:
+        print(importlib.import_module("keraunos.saving.inspection").inspect(path))
+    except (OSError, ValueError) as error:
+        print(f"keraunos: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def run_script(path: str, arguments: Sequence[str] = ()) -> int:

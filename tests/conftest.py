@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 hypothesis.settings.register_profile("quiet", deadline=None, max_examples=25)
-hypothesis.settings.load_profile("quiet")
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=500)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quiet"))
 
 
 @pytest.fixture(autouse=True)

@@ -369,7 +369,7 @@ def deserialize(
         return _PLAIN[name](inner)
     if name in ("function", "type"):
         return function(inner, kind)
-    return _build(_class_of(config, kind), config)
+    return _build(class_of(config, kind), config)
 
 
 def function(name: str, kind: str | None = None) -> Any:
@@ -396,7 +396,8 @@ def _known_to_user(registered: str, name: str) -> Any:
     return thing
 
 
-def _class_of(config: dict, kind: str | None) -> Any:
+def class_of(config: Mapping[str, Any], kind: str | None = None) -> Any:
+    """The class that a config names. Raises `TypeError` if there is none."""
     name, registered = config["class_name"], config.get("registered_name")
     found = custom(registered or name)
     if found is None and registered:

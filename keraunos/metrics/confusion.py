@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keraunos.core import config
+from keraunos.core import config, untrusted
 from keraunos.core.fields import (
     Fraction,
     Numbers,
@@ -34,6 +34,8 @@ from keraunos.core.registry import export
 from keraunos.core.state import Variable
 from keraunos.losses.loss import align, same_rank
 from keraunos.metrics.metric import Metric, divide_no_nan
+
+_THRESHOLD = 32  # bytes of a number in a list
 
 COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 NEVER = -1e10  # what predictions become that are not among the `top_k`
@@ -234,6 +236,11 @@ class Recall(_Share):
 # The best of one quotient, given another ----------------------------------------------------
 
 
+def _even(count: int, owner: Any) -> list[float]:
+    untrusted.take(_THRESHOLD * count, f"`num_thresholds` of {type(owner).__name__}")
+    return np.linspace(0, 1, count).tolist()
+
+
 @fields
 class _AtConstraint(Counts):
     num_thresholds: Positive = option(default=200)
@@ -245,7 +252,7 @@ class _AtConstraint(Counts):
 
     def __post_init__(self):
         n = self.num_thresholds
-        self._start([0.5] if n == 1 else np.linspace(0, 1, n).tolist())
+        self._start([0.5] if n == 1 else _even(n, self))
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
         y_pred = jnp.clip(jnp.asarray(tensor(y_pred), self.dtype), 0, 1)
@@ -367,7 +374,7 @@ class AUC(Counts):
         if self.thresholds is not None:
             inner = sorted(_thresholds(self.thresholds, "thresholds", self))
         elif self.num_thresholds > 1:
-            inner = np.linspace(0, 1, self.num_thresholds)[1:-1].tolist()
+            inner = _even(self.num_thresholds, self)[1:-1]
         else:
             expected = "an integer above 1"
             raise ValueError(needs(self, expected, "num_thresholds", self.num_thresholds))

@@ -41,11 +41,11 @@ def save_model(
     """
     path = as_path(filepath)
     include_optimizer = kwargs.pop("include_optimizer", True)
-    kwargs.pop("save_format", None)
+    save_format = kwargs.pop("save_format", None)
     if kwargs:
         raise TypeError(f"save_model() got an unexpected argument {next(iter(kwargs))!r}.")
     zipped = True if zipped is None else zipped
-    old = path.suffix in _OLD
+    old = h5.asked_for(save_format, path.suffix in _OLD)
     if zipped and not old and path.suffix not in (".keras", ""):
         raise ValueError(
             "A model is saved to a file that ends in `.keras`, or in `.h5` as Keras 2 writes it; "
@@ -133,7 +133,7 @@ def _load_old(path: Path, compile: bool) -> Any:
 
 
 def _load(path: Path, compile: bool) -> Any:
-    with _opened(path) as members, members.stream(WEIGHTS) as file, stores.opened(file) as reader:
+    with opened(path) as members, members.stream(WEIGHTS) as file, stores.opened(file) as reader:
         config = configs.mapping(members.text(CONFIG, configs.MOST_BYTES))
         if not compile:
             config.pop("compile_config", None)
@@ -149,7 +149,7 @@ def _load(path: Path, compile: bool) -> Any:
     return model
 
 
-def _opened(path: Path) -> Zip | Folder:
+def opened(path: Path) -> Zip | Folder:
     """What the file, or the folder, holds."""
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*.keras")) if path.parent.is_dir() else []
@@ -167,6 +167,7 @@ def _opened(path: Path) -> Zip | Folder:
         raise FileError(f"{path} is no `.keras` file, or not all of one: {error}") from None
     for name in (CONFIG, WEIGHTS):
         if name not in members:
+            members.__exit__()
             raise FileError(f"{path} is no `.keras` file: it holds no {name}.")
     return members
 
@@ -178,7 +179,7 @@ def opened_weights(path: Path) -> Iterator[tuple[stores.Reader, dict[str, Any] |
         with stores.opened(path) as reader:
             yield reader, None
         return
-    with _opened(path) as members, members.stream(WEIGHTS) as file, stores.opened(file) as reader:
+    with opened(path) as members, members.stream(WEIGHTS) as file, stores.opened(file) as reader:
         known = METADATA in members
         yield reader, configs.mapping(members.text(METADATA, configs.MOST_BYTES)) if known else None
 
@@ -200,14 +201,14 @@ def save_weights(
             on, and their list, `<name>.weights.json`, which is what `load_weights` is given.
     """
     path = as_path(filepath)
-    kwargs.pop("save_format", None)
+    save_format = kwargs.pop("save_format", None)
     if kwargs:
         raise TypeError(f"save_weights() got an unexpected argument {next(iter(kwargs))!r}.")
     if max_shard_size is not None:
         _save_shards(model, path, overwrite, max_shard_size)
         return
     known = path.name.endswith((".weights.h5", ".safetensors"))
-    old = path.suffix in (*_OLD, "") and not known
+    old = h5.asked_for(save_format, path.suffix in (*_OLD, "") and not known)
     if not old and not known:
         raise ValueError(
             f"The filename must end in `.weights.h5`, or in `.safetensors`, got {str(path)!r}."

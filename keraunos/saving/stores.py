@@ -156,6 +156,11 @@ class Reader:
         """A group's arrays; empty if there is no such group."""
         return {key: _array(item) for key, item in self.groups.get(path, {}).items()}
 
+    def dtype(self, item: Any) -> str:
+        """The name of an array's dtype."""
+        name = hdf5.text(item, "dtype") if hasattr(item, "attrs") else None
+        return name or str(item.dtype)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.groups)
 
@@ -203,7 +208,8 @@ class _Tensor:
 
     def __init__(self, file: Any, name: str):
         self._file, self._name = file, name
-        self.shape = tuple(file.get_slice(name).get_shape())
+        about = file.get_slice(name)
+        self.shape, self.dtype = tuple(about.get_shape()), about.get_dtype()
 
     @property
     def nbytes(self) -> int:

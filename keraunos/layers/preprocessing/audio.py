@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keraunos import ops
-from keraunos.core import config
+from keraunos.core import config, untrusted
 from keraunos.core.fields import (
     DataFormat,
     OptionalPositive,
@@ -96,6 +96,7 @@ class STFTSpectrogram(Layer):
 
     def build(self, input_shape):
         size = self.fft_length or 2 ** math.ceil(math.log2(self.frame_length))
+        untrusted.take(8 * self.frame_length * size, f"The waves of {self._who}")
         time = np.arange(self.frame_length)[:, None, None]
         phase = np.pi / max(size // 2, 1) * time * np.arange(size // 2 + 1)
         window = self._windowed()[:, None, None]
@@ -193,6 +194,7 @@ class MelSpectrogram(DataLayer):
         if self.max_freq is None:
             half = self.sampling_rate / 2
             self.max_freq = int(half) if half == int(half) else half
+        untrusted.take(8 * self.fft_length * self.num_mel_bins, f"The bands of {self._who}")
         if self.sequence_length > self.fft_length:
             expected = f"at most `fft_length`, {self.fft_length},"
             raise ValueError(needs(self, expected, "sequence_length", self.sequence_length))
