@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import keraunos
-from keraunos.saving import h5, weights
-from keraunos.saving import FileError, stores
+from keraunos.saving import FileError, h5, stores, weights
 from keraunos.saving.stores import Writer
 
 
@@ -269,7 +268,9 @@ def test_long_lists_of_names_are_cut(tmp_path, monkeypatch):
 
 def test_names_of_files(tmp_path):
     model = dense(4)
-    with pytest.raises(ValueError, match=r"must end in `\.weights\.h5`, or in `\.safetensors`, got '.*w\.npz'"):
+    with pytest.raises(
+        ValueError, match=r"must end in `\.weights\.h5`, or in `\.safetensors`, got '.*w\.npz'"
+    ):
         model.save_weights(tmp_path / "w.npz")
     with pytest.raises(FileNotFoundError, match=r"There is no file .*w\.weights\.h5"):
         model.load_weights(tmp_path / "w.weights.h5")
