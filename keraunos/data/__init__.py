@@ -1,6 +1,6 @@
 """Where batches come from: arrays, tables, generators, datasets, loaders."""
 
-from keraunos.data.arrays import Arrays
+from keraunos.data.arrays import Arrays, Blocks
 from keraunos.data.dataset import (
     AUTOTUNE,
     INFINITE_CARDINALITY,
@@ -17,6 +17,7 @@ __all__ = [
     "INFINITE_CARDINALITY",
     "UNKNOWN_CARDINALITY",
     "Arrays",
+    "Blocks",
     "Dataset",
     "PyDataset",
     "Source",

@@ -32,7 +32,7 @@ class Order:
         steps: int | None = None,
     ):
         self.size, self.shuffle, self.seed = size, shuffle, seed
-        self.batch_size = min(batch_size, max(size, 1))
+        self.batch_size, self.asked = min(batch_size, max(size, 1)), batch_size
         self._in_a_pass = math.ceil(size / self.batch_size)
         self.num_batches: int | None = steps or self._in_a_pass
 
@@ -125,6 +125,52 @@ class Arrays(Order):
     def first(self) -> Any:
         """A batch to learn shapes and dtypes from."""
         return jax.tree.map(lambda a: standard(a[: self.batch_size]), self.data)
+
+
+class Blocks:
+    """The batches of arrays in order, as stacks of few shapes: one program serves many lengths.
+
+    Args:
+        padded: Whether a last batch of fewer rows may be filled up with copies of a row.
+    """
+
+    most = 32  # batches in a stack
+
+    def __init__(self, arrays: Arrays, padded: bool):
+        self.arrays, self.padded = arrays, padded
+
+    def feeds(self) -> Iterator[tuple[Any, range, int | None]]:
+        """Triples `(stack, its steps, rows that count if some were added)`."""
+        arrays = self.arrays
+        for _, first, end in arrays.parts(0):
+            at, full = first, min(end, arrays.size // arrays.asked)
+            while at < full:
+                count = self.most if full - at >= self.most else 1
+                yield self._stack(at, count, arrays.asked), range(count), None
+                at += count
+            if at < end:
+                rows = arrays.size - at * arrays.asked
+                yield self._stack(at, 1, rows), range(1), rows if self.padded else None
+
+    def _stack(self, first: int, count: int, rows: int) -> Any:
+        start = first * self.arrays.asked
+        size = 1 if rows == 1 else 2
+        while size < rows:
+            size *= 4
+        size = min(size, self.arrays.asked) if self.padded else rows
+
+        def stack(array):
+            part = standard(array[start : start + count * rows])
+            if size > rows:
+                part = np.concatenate([part, np.repeat(part[-1:], size - rows, axis=0)])
+            return part.reshape(count, size, *part.shape[1:])
+
+        return jax.tree.map(stack, self.arrays.data)
+
+    @staticmethod
+    def pick(stack: Any, step: Any) -> Any:
+        """The batch of a step, inside of a program."""
+        return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, step, keepdims=False), stack)
 
 
 def standard(array: Any) -> Any:

@@ -18,6 +18,7 @@ from jax.extend.core import jaxprs_in_params
 from keraunos.core import placement
 from keraunos.core.state import Variable, give_back, lend, lending
 from keraunos.training.interrupts import uninterrupted
+from keraunos.training.rowwise import ROWS, rowwise
 
 
 class Program:
@@ -47,6 +48,7 @@ class Program:
         self.step = step if eager else jax.jit(step, inline=True)  # traced once, used twice
         self.groups, self.pick, self.keep, self.eager = groups, pick, keep, eager
         self._loops = False  # nor does anything else is known before a batch is seen
+        self._rowwise: bool | None = False if eager else None
         self._moves: list[bool] | None = None  # of each variable, whether the step changes it
 
     def __call__(self, feed: Any, start: int, count: int, room: int = 0) -> Any:
@@ -66,6 +68,22 @@ class Program:
     def traced(self, batch: Any) -> Any:
         """The step as a jaxpr: what it computes, whatever its code looks like."""
         return jax.make_jaxpr(self.step)(lend(*self.groups), batch).jaxpr
+
+    def rowwise(self, batch: Any) -> bool:
+        """Whether a step changes no variable, and what it does to a row depends on no other row."""
+        if self._rowwise is None:
+            grown = lambda a: jax.ShapeDtypeStruct((ROWS, *a.shape[1:]), a.dtype)
+            try:
+                with lending:
+                    jaxpr = self.traced(jax.tree.map(grown, batch))
+            except Exception:  # the step may need a number of rows of its own
+                self._rowwise = False
+                return False
+            held = sum(map(len, self.groups))
+            outs = len(jaxpr.outvars) - held
+            still = jaxpr.outvars[outs:] == jaxpr.invars[:held]
+            self._rowwise = still and rowwise(jaxpr.replace(outvars=jaxpr.outvars[:outs]))
+        return bool(self._rowwise)
 
     def _look(self, feed: Any) -> None:
         """See from the step itself which variables it changes, and whether it may loop."""

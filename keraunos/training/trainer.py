@@ -8,7 +8,7 @@ the model, save it or change it, at any time that it is called.
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from keraunos.core import errors, past, placement, state
 from keraunos.core.fields import did_you_mean
 from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import Variable, keep_what_others_hold, lend, pure
-from keraunos.data import Arrays, columns, source, split_off
+from keraunos.data import Arrays, Blocks, columns, source, split_off
 from keraunos.optimizers import Optimizer
 from keraunos.training import checks, rates, state_tree as states
 from keraunos.training.doctor import KINDS, Watch
@@ -257,21 +257,30 @@ class Trainer(Steps):
         data = self._source(x, None, None, batch_size, steps=steps)
         self._make_ready(data.first(), training=False, targets=False)
         callbacks = self._callback_list(callbacks, verbose, 1, data.num_batches, history=False)
-        program = self._program("predict", data.pick, keep="all")
+        program, feeds = self._to_predict(data)
         pacer = Pacer(callbacks.patience, self._fixed_pace())
         parts: list = []
         callbacks.on_predict_begin()
         done = 0
-        for feed, batches in data.feeds(0):
+        for feed, batches, rows in feeds:
             room = min(len(batches), 64)
             for start, count in pacer.runs(batches, min(room, program.most(feed))):
                 callbacks.on_predict_batch_begin(done)
                 outputs = jax.device_get(program(feed, start, count, room=room))
-                parts.append(jax.tree.map(lambda y: _rows(y, count), outputs))
+                parts.append(jax.tree.map(lambda y: _rows(y, count)[:rows], outputs))
                 done += count
                 callbacks.on_predict_batch_end(done - 1, {"outputs": parts[-1]})
         callbacks.on_predict_end()
         return jax.tree.map(lambda *ys: ys[0] if len(ys) == 1 else np.concatenate(ys), *parts)
+
+    def _to_predict(self, data: Any) -> tuple[Program, Iterable]:
+        """The program, and triples `(feed, its steps, rows of the result that count or None)`."""
+        plain = isinstance(data, Arrays) and placement.current() is None
+        if not plain or any(a.dtype.kind in "OSUT" for a in jax.tree.leaves(data.data)):
+            feeds = ((feed, batches, None) for feed, batches in data.feeds(0))
+            return self._program("predict", data.pick, keep="all"), feeds
+        program = self._program("predict", Blocks.pick, keep="all")
+        return program, Blocks(data, program.rowwise(data.first())).feeds()
 
     def _epoch(
         self,
