@@ -22,7 +22,7 @@ from keraunos.core.graph import KerasTensor, tensor
 from keraunos.core.state import Variable, keep_what_others_hold, lend, pure
 from keraunos.data import Arrays, Blocks, columns, source, split_off
 from keraunos.optimizers import Optimizer
-from keraunos.training import checks, rates, state_tree as states
+from keraunos.training import checks, forks, rates, state_tree as states
 from keraunos.training.doctor import KINDS, Watch
 from keraunos.training.fitting import Fit, run_to_keep
 from keraunos.training.program import Pacer, Program
@@ -529,6 +529,7 @@ class Trainer(Steps):
 
     def _make_ready(self, batch: tuple, training: bool, targets: bool = True) -> None:
         """Make the variables that are not there yet, of layers, metrics and optimizer."""
+        forks.check()
         with state.lending:
             self._make(unpack(batch), training, targets)
 
