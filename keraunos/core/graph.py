@@ -446,7 +446,7 @@ _fed: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("fed", de
 
 @contextlib.contextmanager
 def feeding(inputs: Callable) -> Iterator[None]:
-    """Within it, `known` computes symbolic tensors from what `inputs()` says: `(symbols, values)`."""
+    """Within it, `known` computes symbolic tensors from what `inputs()` says: symbols, values."""
     token = _fed.set(inputs)
     try:
         yield

@@ -21,7 +21,7 @@ class Holder(Stateful):
     _trainable: bool
     _made: list[Variable]
     _losses: list
-    _symbolic_losses: list = []  # noqa: RUF012
+    _symbolic_losses: list = []
 
     @property
     def _who(self) -> str:
