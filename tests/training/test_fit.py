@@ -311,7 +311,8 @@ def test_frozen_layers_take_effect_without_compiling_again():
     model.fit(x, y, verbose=0)
     before = model.get_weights()
     model.layers[0].trainable = False
-    model.fit(x, y, verbose=0)
+    with pytest.warns(UserWarning, match="is frozen since `compile`"):
+        model.fit(x, y, verbose=0)
     after = model.get_weights()
     assert np.array_equal(before[0], after[0]) and not np.array_equal(before[2], after[2])
     model.layers[0].trainable = True
