@@ -124,10 +124,11 @@ def _inputs(model: Any, x: Any, prefix: str) -> Iterator[_Input]:
         x = graph.arranged(x)
     paths = [(jax.tree_util.keystr(p), a) for p, a in jax.tree_util.tree_leaves_with_path(x)]
     symbols = [] if graph is None else graph._inputs
+    names = [] if graph is None else graph.input_names
     for i, (path, array) in enumerate(paths):
         known = len(symbols) == len(paths)
         several = known and len(paths) > 1
-        name = f"`x` of the input {graph.input_names[i]!r}" if several else None
+        name = f"`x` of the input {names[i]!r}" if several else None
         readers = list(_readers(graph, symbols[i])) if known else None
         yield _Input(f"{prefix}{name or f'`x{path}`'}", np.asarray(array), readers)
 
