@@ -6,13 +6,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format clean
+.PHONY: demo test bench check format clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet
+
+bench: $(VENV)/test
+	$(BIN)/python benchmarks/compare.py
 
 check: $(VENV)/test
 	$(BIN)/ruff format --check .

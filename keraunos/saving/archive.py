@@ -13,7 +13,7 @@ from typing import Any
 
 from keraunos.core import registry, untrusted
 from keraunos.core.untrusted import FileError
-from keraunos.saving import configs, h5, orbax, stores, weights
+from keraunos.saving import configs, h5, hdf5, orbax, stores, weights
 from keraunos.saving.files import as_path, magic, may_write, reading, replaced, sync
 from keraunos.saving.zips import Folder, Zip
 
@@ -118,18 +118,16 @@ def load_model(
         reading(path),
     ):
         if path.is_file() and magic(path) == "hdf5":
-            return _load_old(path, compile)
+            with hdf5.opened(path) as (file, arrays), allowed(stores.Reader(arrays)):
+                return h5.load_model(file, path, compile)
         if path.is_dir() and (step := orbax.find(path)):
             return orbax.load_model(step, compile)
         return _load(path, compile)
 
 
-def _load_old(path: Path, compile: bool) -> Any:
-    if not h5.is_whole_model(path):
-        raise FileError(
-            f"{path} holds weights only. Make the model first, then call `model.load_weights`."
-        )
-    return h5.load_model(path, compile)
+def allowed(reader: stores.Reader) -> contextlib.AbstractContextManager:
+    """Within it, a model takes no more memory than one with these weights can need."""
+    return untrusted.allowance(_TIMES * reader.nbytes + _BESIDES)
 
 
 def _load(path: Path, compile: bool) -> Any:
@@ -137,7 +135,7 @@ def _load(path: Path, compile: bool) -> Any:
         config = configs.mapping(members.text(CONFIG, configs.MOST_BYTES))
         if not compile:
             config.pop("compile_config", None)
-        with untrusted.allowance(_TIMES * reader.nbytes + _BESIDES):
+        with allowed(reader):
             model = registry.deserialize(config, kind="models")
             if not hasattr(model, "load_weights"):
                 raise FileError(f"its config is that of no model, but {type(model).__name__}")
@@ -270,14 +268,23 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         raise FileNotFoundError(f"There is no file {path}.")
     with reading(path):
         kind = magic(path)
-        if kind == "hdf5" and h5.is_old(path):
-            h5.load_weights(model, path, by_name, skip_mismatch)
+        if kind == "hdf5":
+            with hdf5.opened(path) as (file, arrays):
+                if h5.is_old(file):
+                    h5.load_weights(model, file, path, by_name, skip_mismatch)
+                else:
+                    _refuse(by_name, path)
+                    weights.read(model, stores.Reader(arrays), skip_mismatch, source=path)
             return
-        if by_name:
-            raise FileError(f"`by_name` is for files of Keras 1 and 2; {path} is a newer one.")
-        if kind not in ("zip", "hdf5") and not path.name.endswith(stores.BY_NAME):
+        _refuse(by_name, path)
+        if kind != "zip" and not path.name.endswith(stores.BY_NAME):
             raise FileError(
                 f"{path} holds no weights: it is neither HDF5 nor safetensors nor a `.keras` file."
             )
         with opened_weights(path) as (reader, _):
             weights.read(model, reader, skip_mismatch, source=path)
+
+
+def _refuse(by_name: bool, path: Path) -> None:
+    if by_name:
+        raise FileError(f"`by_name` is for files of Keras 1 and 2; {path} is a newer one.")

@@ -20,7 +20,11 @@ def replaced(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {path.parent}.")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         new = Path(folder) / path.name
-        yield new
+        try:
+            yield new
+        except (OSError, RuntimeError) as error:  # a full disk, as HDF5 tells of it
+            error.add_note(f"{path} was not written; what was there before is as it was.")
+            raise
         sync(new)
         os.replace(new, path)
     sync(path.parent)

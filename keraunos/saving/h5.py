@@ -16,15 +16,10 @@ import numpy as np
 
 from keraunos.core import registry
 from keraunos.core.state import Variable
-from keraunos.saving import old
+from keraunos.core.untrusted import FileError
+from keraunos.saving import configs, hdf5, old
 
 _NAMES_PER_CHUNK = 500  # an attribute of HDF5 holds 64 kB
-
-
-def _opened(path: Path, mode: str = "r") -> Any:
-    import h5py
-
-    return h5py.File(path, mode)
 
 
 def asked_for(save_format: str | None, otherwise: bool) -> bool:
@@ -37,16 +32,9 @@ def asked_for(save_format: str | None, otherwise: bool) -> bool:
     )
 
 
-def is_whole_model(path: Path) -> bool:
-    """Whether an HDF5 file holds a model of Keras 1 or 2, not only weights."""
-    with _opened(path) as file:
-        return "model_config" in file.attrs
-
-
-def is_old(path: Path) -> bool:
+def is_old(file: Any) -> bool:
     """Whether an HDF5 file holds weights as Keras 1 and 2 wrote them."""
-    with _opened(path) as file:
-        return "layer_names" in _weights_of(file).attrs or "layer_names0" in _weights_of(file).attrs
+    return any(name in _weights_of(file).attrs for name in ("layer_names", "layer_names0"))
 
 
 def _weights_of(file: Any) -> Any:
@@ -58,7 +46,7 @@ def _weights_of(file: Any) -> Any:
 
 def save_model(model: Any, path: Path, version: str, include_optimizer: bool = True) -> None:
     """Write a model, its weights and its optimizer."""
-    with _opened(path, "w") as file:
+    with hdf5.written(path) as file:
         file.attrs["keras_version"], file.attrs["backend"] = version, "jax"
         config = registry.serialize(model)
         file.attrs["model_config"] = json.dumps(_plain(config))
@@ -72,7 +60,7 @@ def save_model(model: Any, path: Path, version: str, include_optimizer: bool = T
 
 def save_weights(model: Any, path: Path, version: str) -> None:
     """Write the weights of a model."""
-    with _opened(path, "w") as file:
+    with hdf5.written(path) as file:
         _write_weights(model, file, version)
 
 
@@ -130,29 +118,28 @@ def _plain(config: Any) -> Any:
 # Reading ------------------------------------------------------------------------------------
 
 
-def load_model(path: Path, compile: bool) -> Any:
-    """The model that a file of Keras 1 or 2 holds."""
-    with _opened(path) as file:
-        config = json.loads(_text(file.attrs["model_config"]))
-        if not _text(file.attrs.get("keras_version", "")).startswith("3."):
-            config = old.upgraded(config)
-        model = registry.deserialize(config, kind="models")
-        _load(model, file, path)
-        training = file.attrs.get("training_config") if compile else None
-        if training is not None:
-            _compile(model, json.loads(_text(training)), file)
+def load_model(file: Any, path: Path, compile: bool) -> Any:
+    """The model that an open file of Keras 1 or 2 holds."""
+    text = hdf5.text(file, "model_config")
+    if text is None:
+        raise FileError(
+            f"{path} holds weights only. Make the model first, then call `model.load_weights`."
+        )
+    config = configs.mapping(text)
+    if not (hdf5.text(file, "keras_version") or "").startswith("3."):
+        config = old.upgraded(config)
+    model = registry.deserialize(config, kind="models")
+    load_weights(model, file, path)
+    training = hdf5.text(file, "training_config") if compile else None
+    if training is not None:
+        _compile(model, configs.mapping(training), file)
     return model
 
 
 def load_weights(
-    model: Any, path: Path, by_name: bool = False, skip_mismatch: bool = False
+    model: Any, file: Any, path: Path, by_name: bool = False, skip_mismatch: bool = False
 ) -> None:
     """Read weights in the order of the layers, or by the names of layers."""
-    with _opened(path) as file:
-        _load(model, file, path, by_name, skip_mismatch)
-
-
-def _load(model, file, path: Path, by_name: bool = False, skip_mismatch: bool = False) -> None:
     group = _weights_of(file)
     saved = {name: _read_group(group[name]) for name in _names(group, "layer_names")}
     origin = _origin(file)
@@ -163,7 +150,7 @@ def _load(model, file, path: Path, by_name: bool = False, skip_mismatch: bool = 
         layers = [layer for layer in model.layers if in_order(layer)]
         filled = {name: arrays for name, arrays in saved.items() if arrays}
         if len(layers) != len(filled):
-            raise ValueError(
+            raise FileError(
                 f"{path} holds weights of {len(filled)} layers ({_listed(filled)}), but "
                 f"{model.name!r} has {len(layers)} layers with weights "
                 f"({_listed(layer.name for layer in layers)}). Nothing was loaded. "
@@ -178,7 +165,7 @@ def _load(model, file, path: Path, by_name: bool = False, skip_mismatch: bool = 
         if have == want:
             fitting += zip(variables, arrays)
         elif not skip_mismatch:
-            raise ValueError(
+            raise FileError(
                 f"The layer {layer.name!r} has weights of shapes {want}, {path} holds {have} for "
                 "it. Nothing was loaded. `skip_mismatch=True` leaves such layers as they are."
             )
@@ -186,7 +173,7 @@ def _load(model, file, path: Path, by_name: bool = False, skip_mismatch: bool = 
             warnings.warn(
                 f"The layer {layer.name!r} was left as it is: its weights have shapes {want}, "
                 f"those in {path} {have}.",
-                stacklevel=5,
+                stacklevel=6,
             )
     if "top_level_model_weights" in group and not by_name:
         within = {id(v) for layer in model.layers for v in layer.weights}
@@ -200,8 +187,9 @@ def _load(model, file, path: Path, by_name: bool = False, skip_mismatch: bool = 
 
 def _origin(file: Any) -> old.Origin:
     group = _weights_of(file)
-    attrs = {**file.attrs, **group.attrs}
-    version, backend = (_text(attrs.get(key, "")) for key in ("keras_version", "backend"))
+    version, backend = (
+        hdf5.text(group, key) or hdf5.text(file, key) or "" for key in ("keras_version", "backend")
+    )
     layers = _names(group, "layer_names")
     return old.Origin.of(
         version,
@@ -240,7 +228,7 @@ def _compile(model: Any, config: dict[str, Any], file: Any) -> None:
         warnings.warn(
             f"The model was not compiled as it was saved ({error}). Call `compile` before you "
             "train or evaluate it.",
-            stacklevel=5,
+            stacklevel=6,
         )
         return
     weights = file.get("optimizer_weights")
@@ -255,7 +243,7 @@ def _compile(model: Any, config: dict[str, Any], file: Any) -> None:
         warnings.warn(
             f"The state of the optimizer was not loaded: the file has {len(names)} variables "
             f"of it, {model.optimizer.name!r} has {len(variables)}. It starts afresh.",
-            stacklevel=5,
+            stacklevel=6,
         )
         return
     for variable, array in zip(variables, arrays):

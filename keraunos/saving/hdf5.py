@@ -15,6 +15,13 @@ _FILTERS = {1, 2, 3, 5, 6, 32000}  # those within HDF5, and lzf within h5py: non
 _KINDS = "biufcVS"  # numbers, what HDF5 has no name for (bfloat16), text of a fixed length
 
 
+def written(path: Any) -> Any:
+    """An `h5py.File` to be written."""
+    import h5py
+
+    return h5py.File(path, "w")
+
+
 @contextlib.contextmanager
 def opened(source: Path | IO[bytes]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """An `h5py.File`, and its arrays by path, once all that it holds is known to be harmless.

@@ -31,9 +31,7 @@ class Writer(contextlib.AbstractContextManager):
     """An HDF5 file being written."""
 
     def __init__(self, file: Any):
-        import h5py
-
-        self._file = h5py.File(file, "w")
+        self._file = hdf5.written(file)
 
     def write(self, path: str, arrays: Mapping[str, Any], name: str | None = None) -> None:
         """Write a group of arrays."""

@@ -466,16 +466,14 @@ def test_large_graphs_are_read_in_linear_time(tmp_path):
         assert len(model.layers) == count + 1
         return time.process_time() - began
 
-    seconds(100)
-    assert seconds(2000) < 40 * seconds(200)  # quadratic growth would be 100 times
+    seconds(20)
+    assert seconds(1000) < 40 * seconds(100)  # quadratic growth would be 100 times
 
 
-def test_two_thousand_layers(tmp_path):
-    model = keraunos.Sequential([keraunos.Input((1,))])
-    for _ in range(2000):
-        model.add(layers.Identity())
+def test_many_layers(tmp_path):
+    model = keraunos.Sequential([keraunos.Input((1,)), *(layers.Identity() for _ in range(500))])
     model.save(tmp_path / "model.keras")
-    assert len(load_model(tmp_path / "model.keras").layers) == 2000
+    assert len(load_model(tmp_path / "model.keras").layers) == 500
 
 
 def test_bounds_are_stated():

@@ -105,7 +105,7 @@ def test_layers_within_layers_lie_where_keras_has_them(make, options, tmp_path):
         layer.build(shape, shape) if both else layer.build(shape)
         path = tmp_path / f"{k.__name__}.weights.h5"
         if k is keraunos:
-            weights.write(layer, path)
+            weights.write(layer, Writer(path))
             found = listed(path)
         else:
             holder = keras.Sequential([layer])
