@@ -71,7 +71,7 @@ def listed(path, below=""):
 
 
 def test_paths_are_those_of_keras(tmp_path):
-    weights.write(built(keraunos), tmp_path / "ours.h5")
+    weights.write(built(keraunos), Writer(tmp_path / "ours.h5"))
     x = keras.Input((3,))
     keras.Model(x, net(keras)(x)).save_weights(tmp_path / "theirs.weights.h5")
     ours = listed(tmp_path / "ours.h5")
