@@ -194,7 +194,7 @@ def check(shape: tuple, symbol: KerasTensor, name: str, rows_only: bool = False)
 def wrong_shape(shape: tuple, symbol: KerasTensor, name: str) -> str:
     """What to say of data that does not fit an input."""
     shown = tuple(n if isinstance(n, int) else None for n in shape)
-    layer = symbol.node.operation if symbol.node else None
+    layer: Any = symbol.node.operation if symbol.node else None
     made = f"made at {layer.made_at}" if layer is not None and layer.made_at else "of the model"
     if symbol.shape[:1] != (None,) and shown[1:] == symbol.shape[1:]:
         way = (

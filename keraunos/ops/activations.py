@@ -1,6 +1,5 @@
 """The activation functions of `keras.ops`, element by element unless an axis is named."""
 
-
 import jax
 import jax.numpy as jnp
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from keraunos.core import errors, naming, past, registry
 from keraunos.core.config import floatx
@@ -183,7 +184,7 @@ class Optimizer(Options, Configurable, Keeper):
         if isinstance(value, bool) or array.dtype.kind not in "fiu" or array.ndim:
             expected = "a number, a LearningRateSchedule or a callable"
             raise ValueError(needs(self, expected, "learning_rate", value))
-        if not isinstance(value, jax.core.Tracer) and array < 0:
+        if not isinstance(value, Tracer) and array < 0:
             errors.warn(
                 f"{type(self).__name__} has the `learning_rate` {value}: steps would go uphill, "
                 "the loss would grow. It should be positive; to climb on purpose, minimize `-loss`."

@@ -79,9 +79,9 @@ def _checked(file: Any) -> dict[str, Any]:
 
 
 def _address(item: Any) -> tuple[int, bytes]:
-    import h5py
+    from h5py import h5o
 
-    info = h5py.h5o.get_info(item.id)
+    info = h5o.get_info(item.id)
     return info.fileno, info.addr
 
 

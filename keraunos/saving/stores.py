@@ -172,8 +172,10 @@ def opened(source: Path | IO[bytes]) -> Iterator[Reader]:
         return
     with contextlib.ExitStack() as stack:
         items: dict[str, Any] = {}
-        listed = isinstance(source, Path) and source.name.endswith(SHARDS)
-        for place in shards(source) if listed else [source]:
+        places: list[Any] = [source]
+        if isinstance(source, Path) and source.name.endswith(SHARDS):
+            places = [*shards(source)]
+        for place in places:
             items |= stack.enter_context(hdf5.opened(place))[1]
         yield Reader(items)
 

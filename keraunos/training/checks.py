@@ -42,14 +42,12 @@ def arguments(
     if not isinstance(validation_split, (int, float)) or not 0 <= validation_split < 1:
         raise ValueError(
             f"`validation_split` must lie between 0 and 1, got {validation_split!r}. It is the "
-            "share "
-            "of the rows, the last ones, to validate on, as 0.2."
+            "share of the rows, the last ones, to validate on, as 0.2."
         )
     if validation_split and validation_data is None and not _is_arrays(x):
         raise ValueError(
             f"`validation_split` needs arrays to split, got a {type(x).__name__}. Keep some "
-            "batches "
-            "back, as `validation_data`."
+            "batches back, as `validation_data`."
         )
     if graph is not None and isinstance(x, dict):
         own = graph._inputs_struct
@@ -168,9 +166,9 @@ def _input(given: _Input) -> None:
     low, high = _bounds(_some(array))
     if low == high and array.min() == array.max():
         errors.warn(
-            f"{given.label} is {low:g} everywhere, in all {len(array)} rows: nothing can be "
-            "learned "
-            "from it. Look at how it is read; a division of integers, or a cast, may have made it."
+            f"{given.label} is {low:g} everywhere, in all {len(array)} rows: nothing "
+            "can be learned from it. Look at how it is read; a division of integers, or a cast, "
+            "may have made it."
         )
         return
     takers = [reader for reader in readers or () if not isinstance(reader, BatchNormalization)]
@@ -275,8 +273,7 @@ def _labels_are_classes(t: _Target) -> None:
             wrong = high if high > last else low
             raise ValueError(
                 f"{t.label} holds the class {wrong:g}, first in row {_first(t.array == wrong)}, "
-                "but "
-                f"{t.who} has {t.classes} units, for the classes 0 to {last}. "
+                f"but {t.who} has {t.classes} units, for the classes 0 to {last}. "
                 + _numbered(low, high, t.classes)
             )
     if t.array.dtype.kind == "f" and np.any(_some(t.array) % 1):
@@ -337,8 +334,7 @@ def _one_class_each(t: _Target) -> None:
     if part.size and sums.max() > 1.001 and set(np.unique(part)) <= {0, 1}:
         errors.warn(
             f"{t.label} names up to {sums.max():g} classes in one row, but {t.name} takes rows "
-            "that "
-            "sum to 1. If several classes can be true at once, use 'binary_crossentropy' and "
+            "that sum to 1. If several classes can be true at once, use 'binary_crossentropy' and "
             "`activation='sigmoid'` in the last layer."
         )
 
@@ -391,9 +387,8 @@ def _probabilities(t: _Target) -> None:
     elif not t.options.get("from_logits") and found in _NO_PROBABILITY:
         errors.warn(
             f"The loss {t.name} takes probabilities, but {t.who} has the activation {found!r}: "
-            "what "
-            f"is not from 0 to 1 is cut off and not learned. Use `activation={wanted!r}` there, or "
-            "`from_logits=True` in the loss."
+            f"what is not from 0 to 1 is cut off and not learned. Use `activation={wanted!r}` "
+            "there, or `from_logits=True` in the loss."
         )
 
 
@@ -522,8 +517,7 @@ def _are_classes(class_weight: Any) -> None:
         if not (isinstance(key, (int, np.integer, float)) or str(key).lstrip("-").isdigit()):
             raise ValueError(
                 f"`class_weight` has the key {key!r}; its keys must be class numbers, from 0 on, "
-                "as "
-                "in {0: 1.0, 1: 2.5}."
+                "as in {0: 1.0, 1: 2.5}."
             )
 
 
