@@ -28,6 +28,8 @@ NonNegative = Annotated[float, _zero_or_more]
 class Activation(Layer):
     """Apply an activation function, given by name or as a function."""
 
+    _config_tells_shape = True
+
     activation: activations.Activation
     supports_masking = True
 
@@ -39,6 +41,8 @@ class Activation(Layer):
 @fields
 class ReLU(Layer):
     """`x` above `threshold` and up to `max_value`; below, `negative_slope * (x - threshold)`."""
+
+    _config_tells_shape = True
 
     max_value: Annotated[float | None, optional(_zero_or_more)] = None
     negative_slope: NonNegative = 0.0

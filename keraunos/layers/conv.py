@@ -59,6 +59,8 @@ def spread(cls: C) -> C:
 class Windowed(Layer):
     """What layers share whose windows slide over `rank` axes of space."""
 
+    _config_tells_shape = True
+
     rank: ClassVar[int]
     causal: ClassVar[bool] = False
     data_format: str

@@ -35,6 +35,8 @@ class Dense(Quantizable):
         quantization_config: How the variables of a layer with a quantized dtype policy lie.
     """
 
+    _config_tells_shape = True
+
     units: Positive
     activation: Activation = None
     use_bias: bool = True

@@ -22,6 +22,8 @@ class Merge(Layer):
     axes gets axes of size 1 after the batch.
     """
 
+    _config_tells_shape = True
+
     fold: ClassVar[Callable]
     count: ClassVar[int | None] = None
     supports_masking = True

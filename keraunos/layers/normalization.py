@@ -89,6 +89,8 @@ class BatchNormalization(Layer):
         synchronized: For the signature. A batch that is spread over devices always counts as one.
     """
 
+    _config_tells_shape = True
+
     axis: Annotated[int, _check_axis] = -1
     momentum: float = 0.99
     epsilon: float = 1e-3
@@ -230,6 +232,8 @@ class LayerNormalization(_RMSScaling):
 
     The old argument `rms_scaling=True` leaves the mean where it is, and `beta` out.
     """
+
+    _config_tells_shape = True
 
     axis: Axes = -1
     epsilon: float = 1e-3

@@ -14,6 +14,8 @@ from keraunos.ops.pool import adaptive_average_pool, adaptive_max_pool, average_
 
 
 class _Pooling(Layer):
+    _config_tells_shape = True
+
     rank: ClassVar[int]
     data_format: str
 

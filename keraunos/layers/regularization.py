@@ -46,6 +46,8 @@ class Dropout(Noisy):
         noise_shape: Where it has a 1, one draw serves the whole axis; None is the input's size.
     """
 
+    _config_tells_shape = True
+
     rate: Fraction
     noise_shape: Any = None
     seed: int | None = None

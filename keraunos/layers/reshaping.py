@@ -23,6 +23,8 @@ class Flatten(Layer):
     elements does not depend on the data format.
     """
 
+    _config_tells_shape = True
+
     data_format: DataFormat = None
 
     def __post_init__(self):
@@ -46,6 +48,8 @@ def _sizes(value: Any, name: str, owner: Any) -> tuple[int, ...]:
 @fields
 class Reshape(Layer):
     """The same elements in the shape `(batch, *target_shape)`; one size may be -1."""
+
+    _config_tells_shape = True
 
     target_shape: Annotated[Any, _sizes]
 
@@ -105,6 +109,8 @@ class RepeatVector(Layer):
 @fields
 class Spatial(Layer):
     """Base of layers on `(batch, *space, channels)`, or `(batch, channels, *space)`."""
+
+    _config_tells_shape = True
 
     rank: ClassVar[int]
     data_format: ClassVar[str] = "channels_last"  # of layers that leave no choice

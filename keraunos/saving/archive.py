@@ -141,7 +141,7 @@ def _load(path: Path, compile: bool) -> Any:
                 raise FileError(f"its config is that of no model, but {type(model).__name__}")
             weights.read(model, reader, source=path)
         with members.folder(ASSETS) as assets:
-            for inner, thing in weights.walk(model):
+            for inner, thing in weights.walk(model) if assets else ():
                 if hasattr(thing, "load_assets") and (assets / inner).is_dir():
                     thing.load_assets(str(assets / inner))
     return model

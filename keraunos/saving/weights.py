@@ -7,6 +7,7 @@ alphabetical order, private ones last, and an object lies where it is met first.
 """
 
 import contextlib
+import functools
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -72,19 +73,25 @@ def _walk_items(items: Any, path: str, seen: set[int]) -> Iterator[tuple[str, An
 
 
 def _attributes(thing: Any) -> list[tuple[str, Any]]:
-    names = {name for name in vars(thing) if name not in thing._not_mine | _HIDDEN}
-    for cls in type(thing).__mro__:
-        ours = cls.__module__.startswith(_FRAMES)
-        names |= {
-            name
-            for name, value in vars(cls).items()
-            if isinstance(value, property) and (not ours or name in _VIEWS)
-        }
+    hidden = thing._not_mine | _HIDDEN
+    names = {name for name in vars(thing) if name not in hidden} | _properties(type(thing))
     found = []
     for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):
         with contextlib.suppress(Exception):  # a property that is not ready holds nothing yet
             found.append((name, getattr(thing, name)))
     return found
+
+
+@functools.cache
+def _properties(cls: type) -> frozenset[str]:
+    """The names of a class's properties that may hold what is saved."""
+    return frozenset(
+        name
+        for parent in cls.__mro__
+        for name, value in vars(parent).items()
+        if isinstance(value, property)
+        and (name in _VIEWS or not parent.__module__.startswith(_FRAMES))
+    )
 
 
 def own_variables(thing: Any) -> dict[str, Any]:

@@ -148,13 +148,12 @@ class Zip(contextlib.AbstractContextManager):
         return part
 
     @contextlib.contextmanager
-    def folder(self, name: str) -> Iterator[Path]:
-        """The members within a folder, unpacked."""
+    def folder(self, name: str) -> Iterator[Path | None]:
+        """The members within a folder, unpacked; None if there are none."""
+        inner = [member for member in self.members if member.startswith(f"{name}/")]
         with tempfile.TemporaryDirectory() as place:
-            for inner in self.members:
-                if inner.startswith(f"{name}/"):
-                    self._zip.extract(inner, place)
-            yield Path(place) / name
+            self._zip.extractall(place, inner)
+            yield Path(place) / name if inner else None
 
 
 def _wrong(info: zipfile.ZipInfo) -> str:
@@ -199,5 +198,5 @@ class Folder(contextlib.AbstractContextManager):
             yield file
 
     @contextlib.contextmanager
-    def folder(self, name: str) -> Iterator[Path]:
-        yield self.path / name
+    def folder(self, name: str) -> Iterator[Path | None]:
+        yield self.path / name if (self.path / name).is_dir() else None
