@@ -315,6 +315,18 @@ def abstract(fn: Callable, *args, **kwargs) -> Any:
     raise last if len(attempts) > 1 and not _speaks(first) else first  # type: ignore[misc]
 
 
+def draws(fn: Callable) -> bool:
+    """Whether a function names one that draws at random."""
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    return any("random" in name or "dropout" in name for name in getattr(code, "co_names", ()))
+
+
+def rehearse(layer: Any, *args, **kwargs) -> None:
+    """Trace a layer whose output shape is known without, so that it makes its seeds now."""
+    with contextlib.suppress(Exception):
+        abstract(layer, *args, **kwargs)
+
+
 def _speaks(error: Exception | None) -> bool:
     """Whether an error is about the user's code, not about a symbol that it cannot handle."""
     text = f"{type(error).__module__} {error}"

@@ -13,10 +13,10 @@ from keraunos.activations import Activation
 from keraunos.core import registry, tree
 from keraunos.core.dtypes import is_int_dtype, standardize_dtype
 from keraunos.core.fields import Positive, fields, mapping, needs, option, optional, owned, via
-from keraunos.core.graph import KerasTensor, abstract, symbolic_in
+from keraunos.core.graph import KerasTensor, abstract, draws, rehearse, symbolic_in
 from keraunos.core.registry import export
 from keraunos.core.state import Variable
-from keraunos.layers.layer import Layer, draws, plain_shape, rehearse
+from keraunos.layers.layer import Layer, plain_shape
 from keraunos.layers.lora import Adapted, Rank
 from keraunos.layers.quantized import Config, Quantizable
 from keraunos.layers.spec import Constraint, Initializer, InputSpec, Regularizer

@@ -19,17 +19,17 @@ import numpy as np
 
 from keraunos.core import dtypes, errors, masks, naming, past, registry, remat, state, tree
 from keraunos.core.fields import Configurable, Field, checked, did_you_mean, needs, via
-from keraunos.core.graph import KerasTensor, Operation, abstract, is_symbolic, symbolic_in
+from keraunos.core.graph import KerasTensor, Operation, abstract, draws, rehearse, symbolic_in
 from keraunos.core.state import StatelessScope, Variable
+from keraunos.layers.explaining import explaining, no_tensor, so_far, way_out
 from keraunos.layers.holder import Holder
-from keraunos.layers.spec import InputSpec, Options
+from keraunos.layers.spec import InputSpec, Options, batch_input_shape, plain_shape
 
 _PENALTY = Field(
     "activity_regularizer", None, via(functools.partial(registry.find, "regularizers"))
 )
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
 _running: contextvars.ContextVar["Layer | None"] = contextvars.ContextVar("running", default=None)
-_so_far: contextvars.ContextVar[list | None] = contextvars.ContextVar("so_far", default=None)
 
 _shapes: dict[Any, tuple] = {}  # of outputs of layers, by what tells them
 
@@ -68,7 +68,7 @@ class Layer(Options, Operation, Holder):
         layer = super().__new__(cls)
         layer._made, layer._losses, layer._building = [], [], False  # order of vars: made first
         layer._given = (args, kwargs)
-        layer.made_at, layer._made_in = errors.users_line(), id(_so_far.get())
+        layer.made_at, layer._made_in = errors.users_line(), id(so_far.get())
         layer._remat = remat.current()
         return layer
 
@@ -93,7 +93,7 @@ class Layer(Options, Operation, Holder):
         self.path = None
         self._build_shapes: dict[str, Any] | None = None
         self._initial_weights = weights
-        self._batch_input_shape = _batch_input_shape(kwargs)
+        self._batch_input_shape = batch_input_shape(kwargs)
         self._input_dtype = kwargs.pop("input_dtype", None)
         if kwargs:
             name = next(iter(kwargs))
@@ -132,7 +132,7 @@ class Layer(Options, Operation, Holder):
         args, kwargs = self._cast((args, kwargs))
         given = self._named(args, kwargs)
         inputs = next(iter(given.values()), None)
-        with self._explaining(given):
+        with explaining(self, given):
             self._check(inputs)
             self._ensure_built(given)
             if symbolic_in((args, kwargs)):
@@ -151,11 +151,11 @@ class Layer(Options, Operation, Holder):
             kwargs.pop("training", None)
         if _running.get() is None and state.current_scope() is None:
             self._clear_losses()
-        previous, so_far = jax.tree.map(masks.get_mask, inputs), _so_far.get()
+        previous, before = jax.tree.map(masks.get_mask, inputs), so_far.get()
         with (
             _set(_training, training),
             _set(_running, self),
-            _set(_so_far, []),
+            _set(so_far, []),
             naming.name_scope(self.name),
             state.autocast(self._cast_dtype),
         ):
@@ -165,8 +165,8 @@ class Layer(Options, Operation, Holder):
             if self.activity_regularizer is not None:
                 for output in jax.tree.leaves(outputs):
                     self.add_loss(self.activity_regularizer(output) / output.shape[0])
-        if so_far is not None and hasattr(outputs, "shape"):
-            so_far.append((self.name, outputs.shape))
+        if before is not None and hasattr(outputs, "shape"):
+            before.append((self.name, outputs.shape))
         return outputs
 
     def rematerialized_call(self, layer_call: Callable, *args, **kwargs) -> Callable:
@@ -209,30 +209,8 @@ class Layer(Options, Operation, Holder):
             if objection := spec.objection(shape):
                 raise ValueError(
                     f"{self._who} expects {objection}, got an input of shape {shape}."
-                    + self._way_out(spec, value, shape)
+                    + way_out(self, spec, value, shape)
                 )
-
-    def _way_out(self, spec: InputSpec, value: Any, shape: tuple) -> str:
-        """What to do about an input that is not as expected; with a space before it."""
-        least, most = spec.ndim or spec.min_ndim or 0, spec.ndim or spec.max_ndim or len(shape)
-        before: Any = value.node and value.node.operation if is_symbolic(value) else None
-        if len(shape) == least - 1:
-            if getattr(before, "return_sequences", True) is False:
-                return (
-                    f" Give '{before.name}' `return_sequences=True`, so that it hands on all steps."
-                )
-            return (
-                " If there is one number (channel, feature) at each place, add the axis: "
-                "`keras.ops.expand_dims(x, -1)`, or `x[..., None]` of an array."
-            )
-        if len(shape) > most:
-            return (
-                " Take an axis away, by `Flatten`, a global pooling layer or, after a recurrent "
-                "layer, `return_sequences=False`."
-            )
-        if self.built and least <= len(shape) <= most:
-            return " It was built for that; make a new layer for another size."
-        return ""
 
     @property
     def _who(self) -> str:
@@ -240,29 +218,6 @@ class Layer(Options, Operation, Holder):
         scope = naming.path("")[:-1]
         path = scope if scope.split("/")[-1] == self.name else naming.path(self.name)
         return f"{type(self).__name__} layer '{path}'{where},"
-
-    @contextlib.contextmanager
-    def _explaining(self, given) -> Iterator[None]:
-        """Say of an error which layer it came from, with what arguments, and what came before it.
-
-        Of layers within layers the innermost says the first two.
-        """
-        try:
-            yield
-        except Exception as error:
-            said = vars(error)
-            if isinstance(error, AttributeError) and isinstance(error.obj, Layer):
-                error.args = (f"{error}{_unmade(error.obj, str(error.name))}",)
-            if "_called" not in said:
-                said["_called"] = True
-                who = "It was" if self._who in str(error) else f"In {self._who}"
-                if told := errors.shapes(given):
-                    error.add_note(f"{who} called with {told}.")
-            trail = _trail(given)
-            if trail and "_trail" not in said:
-                said["_trail"] = True
-                error.add_note(f"What came before it: {trail}.")
-            raise
 
     # Building ----------------------------------------------------------------------------
 
@@ -283,7 +238,7 @@ class Layer(Options, Operation, Holder):
         }
         if not shapes and given:
             value = next(iter(given.values()))
-            raise TypeError(f"{self._who} takes tensors, got {_no_tensor(value)}")
+            raise TypeError(f"{self._who} takes tensors, got {no_tensor(value)}")
         names = self._shape_names
         if len(names) > 1 or (names and names[0] != "input_shape" and names[0] in shapes):
             known = {name: shapes[name] for name in names if name in shapes}
@@ -313,7 +268,7 @@ class Layer(Options, Operation, Holder):
     def _check_owner(self) -> None:
         """Refuse weights of a layer that the `call` around us has made, and that nobody keeps."""
         owner = _running.get()
-        if owner is None or not self._made or self._made_in != id(_so_far.get()):
+        if owner is None or not self._made or self._made_in != id(so_far.get()):
             return
         if all(child is not self for child in state.walk(owner)):
             raise RuntimeError(
@@ -395,7 +350,8 @@ class Layer(Options, Operation, Holder):
         """What tells the shape of the output, if the config and the inputs' shapes do; or None."""
         ours = self._config_tells_shape and type(self).__module__.startswith("keraunos.layers.")
         inputs = jax.tree.leaves(args)
-        if not ours or kwargs.keys() - {"training"} or not all(map(_is_plain, inputs)):
+        plain = all(isinstance(t, KerasTensor) and t._keras_mask is None for t in inputs)
+        if not ours or not plain or kwargs.keys() - {"training"}:
             return None
         config = repr({k: v for k, v in self.get_config().items() if k != "name"})
         if "'function'" in config:  # of the user's
@@ -601,18 +557,6 @@ def running() -> tuple[Layer | None, bool | None]:
     return _running.get(), _training.get()
 
 
-def draws(fn: Callable) -> bool:
-    """Whether a function names one that draws at random."""
-    code = getattr(inspect.unwrap(fn), "__code__", None)
-    return any("random" in name or "dropout" in name for name in getattr(code, "co_names", ()))
-
-
-def rehearse(layer: Layer, *args, **kwargs) -> None:
-    """Trace a layer whose output shape is known without, so that it makes its seeds now."""
-    with contextlib.suppress(Exception):
-        abstract(layer, *args, **kwargs)
-
-
 @contextlib.contextmanager
 def training_is(flag: bool | None) -> Iterator[None]:
     """Within it, layers that are called run with this training flag."""
@@ -653,62 +597,4 @@ def _converted(value, to: str | None):
     return cast
 
 
-def plain_shape(value) -> tuple[int | None, ...]:
-    """The shape of a tensor, with None for sizes that are not known."""
-    return _known(value.shape)
-
-
-def _known(shape) -> tuple[int | None, ...]:
-    return tuple(int(n) if isinstance(n, (int, np.integer)) else None for n in shape)
-
-
-def _trail(given: dict[str, Any]) -> str:
-    """The operations that led to the arguments of a call, and the shapes they gave."""
-    steps = [f"{name} {_known(shape)}" for name, shape in (_so_far.get() or ())[-4:]]
-    symbols = symbolic_in(given)
-    while symbols and symbols[0].node and len(steps) < 4:
-        steps.insert(0, f"{symbols[0].node.operation.name} {symbols[0].shape}")
-        symbols = symbols[0].node.inputs
-    return " > ".join(steps)
-
-
-def _no_tensor(value: Any) -> str:
-    """What to say of an argument that is none."""
-    if isinstance(value, Layer):
-        return f"the layer {value.name!r} itself. Call it, and hand on what it gives: `layer(x)`."
-    if value is None:
-        return "None. Does the `call` of the layer before it `return` its output?"
-    return f"{errors.brief(value)}. Make it an array: `np.array(...)`."
-
-
-def _unmade(layer: "Layer", name: str) -> str:
-    """What to do about an attribute that a layer lacks."""
-    if hint := did_you_mean(name, vars(layer)):
-        return hint
-    return (
-        f". Make it in `build(self, input_shape)`, as `self.{name} = self.add_weight(...)`, or in "
-        f"`__init__`"
-    )
-
-
-def _batch_input_shape(given: dict[str, Any]) -> tuple | None:
-    """What a first layer says of the model's input, batch included; taken out of `given`."""
-    batch = given.pop("batch_size", None)
-    whole, shape = given.pop("batch_input_shape", None), given.pop("input_shape", None)
-    whole = given.pop("batch_shape", whole)
-    length, width = given.pop("input_length", None), given.pop("input_dim", None)
-    if whole is not None:
-        return tuple(whole)
-    if shape is None and width is not None:
-        shape = (width,) if length is None else (length, width)
-    if shape is None:
-        return None if length is None else (batch, length)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    return (batch, *shape)
-
-
-__all__ = ["InputSpec", "Layer"]
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, KerasTensor) and value._keras_mask is None
+__all__ = ["InputSpec", "Layer", "plain_shape"]

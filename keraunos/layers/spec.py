@@ -14,6 +14,8 @@ Shared arguments, described once for all layers that have them:
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
+
 from keraunos import constraints, initializers, regularizers
 from keraunos.core import registry
 from keraunos.core.dtypes import standardize_dtype
@@ -117,3 +119,29 @@ class InputSpec:
             if have is not None and want is not None and have != want:
                 return f"shape {self.shape}"
         return None
+
+
+def plain(shape: Any) -> tuple[int | None, ...]:
+    """A shape, with None for sizes that are not known."""
+    return tuple(int(n) if isinstance(n, (int, np.integer)) else None for n in shape)
+
+
+def plain_shape(value) -> tuple[int | None, ...]:
+    """The shape of a tensor, with None for sizes that are not known."""
+    return plain(value.shape)
+
+
+def batch_input_shape(given: dict[str, Any]) -> tuple | None:
+    """What a first layer says of the model's input, batch included; taken out of `given`."""
+    batch = given.pop("batch_size", None)
+    whole, shape = given.pop("batch_input_shape", None), given.pop("input_shape", None)
+    whole = given.pop("batch_shape", whole)
+    length, width = given.pop("input_length", None), given.pop("input_dim", None)
+    if whole is not None:
+        return tuple(whole)
+    if shape is None and width is not None:
+        shape = (width,) if length is None else (length, width)
+    if shape is None:
+        return None if length is None else (batch, length)
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return (batch, *shape)
