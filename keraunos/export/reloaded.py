@@ -1,8 +1,6 @@
 """Programs that `ExportArchive` wrote, read again."""
 
 import contextlib
-import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +10,11 @@ import numpy as np
 
 from keraunos.core import naming
 from keraunos.core.state import Variable
+from keraunos.core.untrusted import FileError
 from keraunos.export.program import revive, unpack
-from keraunos.saving.files import as_path
+from keraunos.saving import configs
+from keraunos.saving.files import as_path, reading
+from keraunos.saving.zips import Zip
 
 
 class Reloaded:
@@ -24,23 +25,29 @@ class Reloaded:
 
     def __init__(self, filepath: Any):
         path = as_path(filepath)
-        with zipfile.ZipFile(path) as file:
-            about = json.loads(file.read("archive.json"))
+        with reading(path), Zip(path) as file:
+            about = configs.mapping(file.text("archive.json", configs.MOST_BYTES))
             if about["format"] != 1:
-                raise ValueError(
+                raise FileError(
                     f"{str(path)!r} has the format {about['format']}, this version reads 1: it was "
                     "written by a later one."
                 )
             self.variables = [
-                _variable(file.read(f"variables/{i}"), **known)
+                _variable(file.data(f"variables/{i}"), **known)
                 for i, known in enumerate(about["variables"])
             ]
             for name, places in about["collections"].items():
-                setattr(self, name, [self.variables[i] for i in places])
+                self._add(name, [self.variables[i] for i in places])
             for name, known in about["endpoints"].items():
-                program = revive(name, known, file.read(f"endpoints/{name}.mlirbc"))
-                setattr(self, name, self._endpoint(name, program, known))
+                program = revive(name, known, file.data(f"endpoints/{name}.mlirbc"))
+                self._add(name, self._endpoint(name, program, known))
         self.endpoints = list(about["endpoints"])
+
+    def _add(self, name: str, value: Any) -> None:
+        taken = {*dir(type(self)), "variables", "endpoints"}
+        if not name.isidentifier() or name.startswith("_") or name in taken:
+            raise FileError(f"it calls something {name!r}, which is no name for that")
+        setattr(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         known = [key for key in vars(self) if not key.startswith("_")]

@@ -109,19 +109,28 @@ class Zip(contextlib.AbstractContextManager):
     def __contains__(self, name: str) -> bool:
         return name in self.members
 
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        if name not in self.members:
+            raise FileError(f"it holds no {name}")
+        return self.members[name]
+
     def text(self, name: str, limit: int) -> str:
         """A member of at most `limit` bytes, as text."""
-        size = self.members[name].file_size
+        size = self._member(name).file_size
         if size > limit:
             allowed = console.readable(limit)
             raise FileError(f"{name} has {console.readable(size)}; {allowed} are allowed")
+        return self.data(name).decode()
+
+    def data(self, name: str) -> bytes:
+        """A member, whole."""
         with self.stream(name) as file:
-            return file.read().decode()
+            return file.read()
 
     @contextlib.contextmanager
     def stream(self, name: str) -> Iterator[IO[bytes]]:
         """A member as a file that can be read in any order; its checksum has been verified."""
-        info = self.members[name]
+        info = self._member(name)
         if info.compress_type == zipfile.ZIP_STORED:
             part = self._stored(info)
             yield part  # type: ignore[misc]

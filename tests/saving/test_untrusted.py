@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import keraunos
-from keraunos import layers
+from keraunos import export, layers
 from keraunos.core import config as settings
 from keraunos.saving import FileError, configs, load_model, zips
 
@@ -435,6 +435,19 @@ def test_lambdas_that_are_trusted(tmp_path):
         keraunos.models.model_from_json(json.dumps(made))
     with pytest.raises(ValueError, match="holds a Python lambda"):  # fail-open in other versions
         layers.Lambda.from_config(made["config"]["layers"][1]["config"])
+
+
+@pytest.mark.parametrize("name", ["__class__", "variables", "serve it", "_endpoint"])
+def test_names_in_exported_programs(name, tmp_path):
+    about = {"format": 1, "variables": [], "collections": {name: []}, "endpoints": {}}
+    path = written(tmp_path / "probe.zip", {"archive.json": json.dumps(about)})
+    refused(path, f"it calls something '{name}', which is no name for that", export.load)
+
+
+def test_exported_programs_that_are_none(tmp_path):
+    refused(good_path(tmp_path), "it holds no archive.json", export.load)
+    (tmp_path / "text").write_text("text")
+    refused(tmp_path / "text", "not a zip file", export.load)
 
 
 # Honest files -------------------------------------------------------------------------------
