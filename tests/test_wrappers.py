@@ -126,6 +126,7 @@ def test_requests_for_metadata():
         assert estimator.get_metadata_routing().fit.requests == {"sample_weight": True}
 
 
+@pytest.mark.filterwarnings("ignore:.*would be compared with several")
 @pytest.mark.parametrize(
     "make, error, message",
     [

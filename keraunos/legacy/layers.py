@@ -32,15 +32,16 @@ class _Window(type):
         return isinstance(instance, cls.__mro__[1])
 
 
-def _of_keras_1(name: str, now: Any) -> Any:
-    return _Window(name, (now,), {"now": now, "__doc__": now.__doc__, "__module__": __name__})
+def _of_keras_1(now: Any) -> Any:
+    about = {"now": now, "__doc__": now.__doc__, "__module__": __name__}
+    return _Window(now.__name__, (now,), about)
 
 
-Convolution2D = AtrousConvolution2D = _of_keras_1("Convolution2D", layers.Conv2D)
-Convolution3D = _of_keras_1("Convolution3D", layers.Conv3D)
-Deconvolution2D = _of_keras_1("Deconvolution2D", layers.Conv2DTranspose)
-Deconvolution3D = _of_keras_1("Deconvolution3D", layers.Conv3DTranspose)
-SeparableConvolution2D = _of_keras_1("SeparableConvolution2D", layers.SeparableConv2D)
+Convolution2D = AtrousConvolution2D = _of_keras_1(layers.Conv2D)
+Convolution3D = _of_keras_1(layers.Conv3D)
+Deconvolution2D = _of_keras_1(layers.Conv2DTranspose)
+Deconvolution3D = _of_keras_1(layers.Conv3DTranspose)
+SeparableConvolution2D = _of_keras_1(layers.SeparableConv2D)
 
 
 # Merging -----------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def _load(path: Path, compile: bool) -> Any:
             config.pop("compile_config", None)
         with allowed(reader):
             model = registry.deserialize(config, kind="models")
-            if not hasattr(model, "load_weights"):
+            if not weights.is_saved(model):
                 raise FileError(f"its config is that of no model, but {type(model).__name__}")
             weights.read(model, reader, source=path)
         with members.folder(ASSETS) as assets:

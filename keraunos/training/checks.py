@@ -44,7 +44,7 @@ def arguments(
             f"`validation_split` must lie between 0 and 1, got {validation_split!r}. It is the "
             "share of the rows, the last ones, to validate on, as 0.2."
         )
-    if validation_split and validation_data is None and not _is_arrays(x):
+    if validation_split and validation_data is None and not _has_rows(x):
         raise ValueError(
             f"`validation_split` needs arrays to split, got a {type(x).__name__}. Keep some "
             "batches back, as `validation_data`."
@@ -118,7 +118,8 @@ class _Input(NamedTuple):
 
 def _inputs(model: Any, x: Any, prefix: str) -> Iterator[_Input]:
     graph: Any = getattr(model, "_graph", None)
-    if graph is not None and isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
+    plain = type(x) in (dict, list, tuple)  # else a half of the graph has been at it
+    if graph is not None and plain and len(x) >= len(graph._inputs):
         x = graph.arranged(x)
     paths = [(jax.tree_util.keystr(p), a) for p, a in jax.tree_util.tree_leaves_with_path(x)]
     symbols = [] if graph is None else graph._inputs
@@ -485,6 +486,11 @@ def frozen(model: Any) -> None:
 
 def _is_arrays(x: Any) -> bool:
     return isinstance(x, (np.ndarray, jax.Array, list, tuple, dict))
+
+
+def _has_rows(x: Any) -> bool:
+    """Whether rows can be taken from it: arrays, tables, sparse matrices."""
+    return _is_arrays(x) or hasattr(x, "shape")
 
 
 def _are_numbers(label: str, array: np.ndarray, name: str) -> None:
