@@ -209,8 +209,10 @@ class Layer(Options, Operation, Holder):
             if objection := spec.objection(shape):
                 raise ValueError(
                     f"{self._who} expects {objection}, got an input of shape {shape}."
-                    + way_out(self, spec, value, shape)
+                    + self._way_out(spec, value, shape)
                 )
+
+    _way_out = way_out  # a layer may know better
 
     @property
     def _who(self) -> str:
