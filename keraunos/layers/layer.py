@@ -31,8 +31,6 @@ _PENALTY = Field(
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
 _running: contextvars.ContextVar["Layer | None"] = contextvars.ContextVar("running", default=None)
 
-_shapes: dict[Any, tuple] = {}  # of outputs of layers, by what tells them
-
 
 @registry.export("Layer")
 @registry.export("layers.Layer")
@@ -62,6 +60,7 @@ class Layer(Options, Operation, Holder):
     made_at: str | None
     _made_in: int
     _config_tells_shape: ClassVar[bool] = False  # so that layers alike need not all be traced
+    _shapes: ClassVar[dict[Any, tuple]] = {}  # of outputs, by what tells them
     _given: tuple[tuple, dict]
 
     def __new__(cls, *args, **kwargs):
@@ -322,12 +321,12 @@ class Layer(Options, Operation, Holder):
         """Shapes and dtypes of the outputs: what `call` does to those of the inputs."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
             key = self._shape_key(args, kwargs)
-            if key not in _shapes or key is None:
+            if key not in self._shapes:
                 outputs = abstract(self, *args, **kwargs)
-                if key is not None:
-                    _shapes[key] = outputs.shape, outputs.dtype
-                return outputs
-            return KerasTensor(*_shapes[key])
+                if key is None:
+                    return outputs
+                self._shapes[key] = outputs.shape, outputs.dtype
+            return KerasTensor(*self._shapes[key])
         if draws(type(self).call):
             rehearse(self, *args, **kwargs)
         given = self._named(args, kwargs)

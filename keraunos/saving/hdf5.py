@@ -79,7 +79,7 @@ def _checked(file: Any) -> dict[str, Any]:
 
 
 def _address(item: Any) -> tuple[int, bytes]:
-    from h5py import h5o
+    from h5py import h5o  # type: ignore[attr-defined]
 
     info = h5o.get_info(item.id)
     return info.fileno, info.addr
