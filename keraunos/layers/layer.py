@@ -25,9 +25,7 @@ from keraunos.layers.explaining import explaining, no_tensor, so_far, way_out
 from keraunos.layers.holder import Holder
 from keraunos.layers.spec import InputSpec, Options, batch_input_shape, plain_shape
 
-_PENALTY = Field(
-    "activity_regularizer", None, via(functools.partial(registry.find, "regularizers"))
-)
+_PENALTY = Field("activity_regularizer", None, via(lambda v: registry.find("regularizers", v)))
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
 _running: contextvars.ContextVar["Layer | None"] = contextvars.ContextVar("running", default=None)
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keraunos.core.fields import did_you_mean
 from keraunos.core.naming import snake_case
 from keraunos.core.state import Stateful, Variable
 from keraunos.core.untrusted import FileError
@@ -190,6 +191,7 @@ class Differences:
         for path in reader:
             if path not in held and not _may_be_left(path):
                 self.unexpected += [_line(path, key, s) for key, s in reader.shapes(path).items()]
+        self._others = [path for path in reader if path not in held]
 
     def _compare(self, path: str, thing: Any, have: Mapping[str, tuple]) -> None:
         want = own_variables(thing)
@@ -237,7 +239,8 @@ class Differences:
         ):
             if lines:
                 more = [f"... and {len(lines) - 10} more"] if len(lines) > 10 else []
-                parts.append("\n  ".join([title, *lines[:10], *more]))
+                shown = map(self._hinted, lines[:10]) if lines is self.missing else lines[:10]
+                parts.append("\n  ".join([title, *shown, *more]))
         if skipped:
             parts.append("These were left as they are.")
         elif self.unbuilt:
@@ -245,6 +248,9 @@ class Differences:
         else:
             parts.append("Nothing was loaded. `skip_mismatch=True` loads what fits.")
         return "\n".join(parts)
+
+    def _hinted(self, line: str) -> str:
+        return line + did_you_mean(line.partition("/vars/")[0], self._others)
 
 
 def _may_be_left(path: str) -> bool:

@@ -214,6 +214,17 @@ def test_a_layer_that_fails_leaves_all_as_it_was(tmp_path, monkeypatch):
     assert all((v.numpy() == 1).all() for v in model.variables)
 
 
+def test_what_is_missing_may_have_another_name(tmp_path):
+    saved, path = dense(4, 3), tmp_path / "w.weights.h5"
+    saved.save_weights(path)
+    editor = keraunos.saving.KerasFileEditor(path)
+    editor.rename_object("dense_1", "dense_l")
+    editor.save(path)
+    said = r"layers/dense_1/vars/0 of shape .*Did you mean `layers/dense_l`\?"
+    with pytest.raises(FileError, match=said):
+        dense(4, 3).load_weights(path)
+
+
 def test_optimizers_that_differ(tmp_path):
     path = tmp_path / "w.weights.h5"
     adam = dense(4, compiled="adam")
