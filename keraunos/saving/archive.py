@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -232,9 +233,10 @@ def _save_shards(model: Any, path: Path, overwrite: bool, size: Any) -> None:
     listed = path.with_name(stem + stores.SHARDS)
     if not may_write(listed, overwrite):
         return
-    before: list[Path] = []
+    own, before = re.compile(rf"{re.escape(stem)}_+\d{{5}}\.weights\.h5"), []
     with contextlib.suppress(FileError):
-        before = stores.shards(listed) if listed.is_file() else []
+        found = stores.shards(listed) if listed.is_file() else []
+        before = [file for file in found if own.fullmatch(file.name)]  # a list may name any file
     while path.with_name(stores.shard(stem, 0)).exists():
         stem += "_"  # the files of before stay whole until the new list is there
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{listed.name}.") as folder:

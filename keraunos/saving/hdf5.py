@@ -1,6 +1,7 @@
 """HDF5 files that nobody vouches for: arrays in groups, and nothing else, are read from them."""
 
 import contextlib
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,43 @@ _FILTERS = {1, 2, 3, 5, 6, 32000}  # those within HDF5, and lzf within h5py: non
 _KINDS = "biufcVS"  # numbers, what HDF5 has no name for (bfloat16), text of a fixed length
 
 
-def written(path: Any) -> Any:
-    """An `h5py.File` to be written."""
+class _Sink(io.FileIO):
+    """A file whose failures HDF5 is not told of: it cannot clean up after them, and crashes later.
+
+    Attributes:
+        error: The first failure, of a full disk as a rule.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Any]:
+    """An `h5py.File` to be written. Raises `OSError` at its end if the disk was full."""
     import h5py
 
-    return h5py.File(path, "w")
+    with _Sink(path, "w+") as sink:
+        with h5py.File(sink, "w") as file:
+            yield file
+        if sink.error:
+            raise sink.error
 
 
 @contextlib.contextmanager

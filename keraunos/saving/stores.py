@@ -30,8 +30,9 @@ BY_NAME = (SHARDS, ".safetensors")  # files that their names tell apart
 class Writer(contextlib.AbstractContextManager):
     """An HDF5 file being written."""
 
-    def __init__(self, file: Any):
-        self._file = hdf5.written(file)
+    def __init__(self, path: Path):
+        self._open = hdf5.written(path)
+        self._file = self._open.__enter__()
 
     def write(self, path: str, arrays: Mapping[str, Any], name: str | None = None) -> None:
         """Write a group of arrays."""
@@ -44,8 +45,8 @@ class Writer(contextlib.AbstractContextManager):
             if array.dtype.kind == "V":  # HDF5 knows no bfloat16
                 data.attrs["dtype"] = array.dtype.name
 
-    def __exit__(self, *_: Any) -> None:
-        self._file.close()
+    def __exit__(self, *details: Any) -> None:
+        self._open.__exit__(*(details or (None, None, None)))
 
 
 class ShardsWriter(contextlib.AbstractContextManager):
@@ -84,8 +85,8 @@ class ShardsWriter(contextlib.AbstractContextManager):
             if self.files[-1].name not in held_by:
                 held_by.append(self.files[-1].name)
 
-    def __exit__(self, *_: Any) -> None:
-        self._shard.__exit__()
+    def __exit__(self, *details: Any) -> None:
+        self._shard.__exit__(*details)
         about = {"metadata": {"total_size": self._total}, "weight_map": self._map}
         self.files.append(self._listed)
         self._listed.write_text(json.dumps(about, indent=4))
