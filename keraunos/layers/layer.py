@@ -58,7 +58,7 @@ class Layer(Options, Operation, Holder):
     made_at: str | None
     _made_in: int
     _config_tells_shape: ClassVar[bool] = False  # so that layers alike need not all be traced
-    _shapes: ClassVar[dict[Any, tuple]] = {}  # of outputs, by what tells them
+    _seen_outputs: ClassVar[dict[Any, tuple]] = {}  # of outputs, by what tells them
     _given: tuple[tuple, dict]
 
     def __new__(cls, *args, **kwargs):
@@ -319,12 +319,12 @@ class Layer(Options, Operation, Holder):
         """Shapes and dtypes of the outputs: what `call` does to those of the inputs."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
             key = self._shape_key(args, kwargs)
-            if key not in self._shapes:
+            if key not in self._seen_outputs:
                 outputs = abstract(self, *args, **kwargs)
                 if key is None:
                     return outputs
-                self._shapes[key] = outputs.shape, outputs.dtype
-            return KerasTensor(*self._shapes[key])
+                self._seen_outputs[key] = outputs.shape, outputs.dtype
+            return KerasTensor(*self._seen_outputs[key])
         if draws(type(self).call):
             rehearse(self, *args, **kwargs)
         given = self._named(args, kwargs)
