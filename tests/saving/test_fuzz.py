@@ -6,6 +6,7 @@ For longer: `HYPOTHESIS_PROFILE=fuzz pytest -n0 tests/saving/test_fuzz.py`.
 import copy
 import functools
 import json
+import os
 import resource
 import zipfile
 
@@ -22,6 +23,7 @@ fuzzed = settings(
     deadline=SECONDS * 1000,
     suppress_health_check=list(HealthCheck),
     max_examples=6 * settings().max_examples,
+    derandomize="HYPOTHESIS_PROFILE" not in os.environ,
 )
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -53,14 +55,14 @@ def home(tmp_path_factory):
     return folder, model
 
 
-def survives(load, path):
+def survives(load, path, most=MOST_MEMORY):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         load(path)
     except FileError as error:
         assert path.name in str(error)
     taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    assert taken < MOST_MEMORY
+    assert taken < most
 
 
 # Bytes --------------------------------------------------------------------------------------
@@ -99,13 +101,15 @@ def loads(home):
 def test_bytes(name, home):
     good = (home[0] / name).read_bytes()
     path = home[0] / f"fuzz-{name}"
+    # HDF5 itself takes as much as the damaged length of a text says, 4 GB at most, before it looks.
+    most = 5 << 30 if name == "old.h5" else MOST_MEMORY
 
     @fuzzed
     @given(byte_changes(), st.integers(0, 10))
     def run(changes, which):
         path.write_bytes(changed(good, changes))
         ways = loads(home)[name]
-        survives(ways[which % len(ways)], path)
+        survives(ways[which % len(ways)], path, most)
 
     run()
 
